@@ -1,0 +1,38 @@
+/**
+ * Every error this package throws carries one of these codes.
+ *
+ * | code | thrown by | meaning |
+ * | --- | --- | --- |
+ * | `ERR_INVALID_ARGUMENT` | any call | an argument is wrong; nothing was changed |
+ * | `ERR_NO_MEMORY` | create, createHeap, createArena | the memory asked for in advance is not to be had; nothing was changed |
+ * | `ERR_CLOSED` | any call on a pool or arena after `exit` | it no longer serves |
+ * | `ERR_FOREIGN_FREE` | free | the address belongs to another pool |
+ * | `ERR_DOUBLE_FREE` | free | the element is free already |
+ * | `ERR_INTERIOR_FREE` | free | the address is inside an element, not at its start |
+ * | `ERR_MISALIGNED_FREE` | free | the address is no multiple of the pool's alignment |
+ * | `ERR_INVALID_ADDRESS` | free | no pool ever handed that address out, or it is not an address at all |
+ */
+export type ErrorCode =
+  | "ERR_INVALID_ARGUMENT"
+  | "ERR_NO_MEMORY"
+  | "ERR_CLOSED"
+  | "ERR_FOREIGN_FREE"
+  | "ERR_DOUBLE_FREE"
+  | "ERR_INTERIOR_FREE"
+  | "ERR_MISALIGNED_FREE"
+  | "ERR_INVALID_ADDRESS";
+
+/** What every error of this package is. `code` is stable; the message is for people. */
+export interface MempoolErrorLike extends Error {
+  readonly code: ErrorCode;
+}
+
+/** An error of the allocator. Argument errors are {@link MempoolTypeError} or {@link MempoolRangeError}. */
+export class MempoolError extends Error implements MempoolErrorLike {
+  override readonly name: string = "MempoolError";
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
