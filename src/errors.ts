@@ -22,13 +22,8 @@ export type ErrorCode =
   | "ERR_MISALIGNED_FREE"
   | "ERR_INVALID_ADDRESS";
 
-/** What every error of this package is. `code` is stable; the message is for people. */
-export interface MempoolErrorLike extends Error {
-  readonly code: ErrorCode;
-}
-
-/** An error of the allocator. Argument errors are {@link MempoolTypeError} or {@link MempoolRangeError}. */
-export class MempoolError extends Error implements MempoolErrorLike {
+/** Every error this package throws. `code` is stable; the message names the argument and the value, for people. */
+export class MempoolError extends Error {
   override readonly name: string = "MempoolError";
   readonly code: ErrorCode;
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {

@@ -1,0 +1,172 @@
+/**
+ * Bump: handing out by adding. It carves fresh slabs, and makes arenas.
+ *
+ * An arena owns a list of chunks, raw runs of pages, and hands out from the current one. Chunks behind it stay for the
+ * next round: a frame's worth of memory is asked of pages once. Invariant: chunks up to `current` hold what was handed
+ * out since the last reset; those after it hold nothing.
+ */
+import { alignUp, Arena, ArenaChunk, Cache, heap, heapBase, HEAP_SCRATCH, PAGE, PAGE_SHIFT, Slab, SLAB_HEADER, STATE_CACHED } from "./layout";
+import { rawAlloc, rawFree } from "./pages";
+import { recordAlloc, recordFree } from "./slab";
+
+const CHUNK_HEADER: u32 = offsetof<ArenaChunk>();
+
+/** Writes up to `want` rounds of elements never used before, now CACHED; returns how many. */
+export function carve(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
+  const carved = slab.carved;
+  const got = min(want, slab.count - carved);
+  slab.carved = carved + got;
+  let state = changetype<usize>(slab) - 1 - carved;
+  let element = changetype<usize>(slab) + SLAB_HEADER + carved * cache.stride;
+  for (let i: u32 = 0; i < got; i++) {
+    store<u8>(state, STATE_CACHED);
+    store<u64>(rounds, <u64>element | (<u64>state << 32));
+    rounds += 8;
+    state--;
+    element += cache.stride;
+  }
+  return got;
+}
+
+/** A chunk with room for `bytes`, not yet in the list; 0 if there is no run for it. */
+function chunkCreate(arena: Arena, bytes: u32): usize {
+  const pages = max<u32>(arena.chunkPages, (bytes + CHUNK_HEADER + PAGE - 1) >>> PAGE_SHIFT);
+  const address = rawAlloc(pages);
+  if (address) {
+    changetype<ArenaChunk>(address).pages = pages;
+    arena.pages += pages;
+    arena.chunks++;
+  }
+  return address;
+}
+
+function enter(arena: Arena, address: usize): void {
+  arena.current = address;
+  arena.position = address + CHUNK_HEADER;
+  arena.end = address + (changetype<ArenaChunk>(address).pages << PAGE_SHIFT);
+}
+
+/** An arena with one chunk of at least `chunkBytes`; null if there is no memory for it. */
+export function arena_create(chunkBytes: u32): Arena {
+  const arena = changetype<Arena>(recordAlloc());
+  if (!changetype<usize>(arena)) return arena;
+  arena.chunkPages = (chunkBytes + CHUNK_HEADER + PAGE - 1) >>> PAGE_SHIFT;
+  const chunk = chunkCreate(arena, 0);
+  if (!chunk) {
+    recordFree(changetype<usize>(arena));
+    return changetype<Arena>(0);
+  }
+  changetype<ArenaChunk>(chunk).next = 0;
+  arena.first = chunk;
+  enter(arena, chunk);
+  const h = heap();
+  const next = h.arenas;
+  arena.next = next;
+  if (next) changetype<Arena>(next).prev = changetype<usize>(arena);
+  h.arenas = changetype<usize>(arena);
+  h.arenaCount++;
+  return arena;
+}
+
+/** `bytes` at a multiple of `align`, a power of two; 0 if there is no memory. */
+@inline
+export function arenaBump(arena: Arena, bytes: u32, align: u32): usize {
+  const address = alignUp(arena.position, align);
+  // Neither sum can wrap into range: position <= end, and bytes is compared with what is left.
+  if (address > arena.end || address < arena.position || bytes > arena.end - address) return 0;
+  arena.position = address + bytes;
+  return address;
+}
+
+/** The way past the end of a chunk: the next one if it has room, else a new one between the two. */
+export function arenaNextChunk(arena: Arena, bytes: u32, align: u32): bool {
+  if (bytes >= 0xffff0000) return false;
+  const current = changetype<ArenaChunk>(arena.current);
+  const need = bytes + (align > CHUNK_HEADER ? align : 0);
+  let next = current.next;
+  if (!next || (changetype<ArenaChunk>(next).pages << PAGE_SHIFT) - CHUNK_HEADER < need) {
+    const chunk = chunkCreate(arena, need);
+    if (!chunk) return false;
+    changetype<ArenaChunk>(chunk).next = next;
+    current.next = chunk;
+    next = chunk;
+  }
+  current.left = arena.position;
+  enter(arena, next);
+  return true;
+}
+
+/** Takes back all that was handed out since `mark`, a position; 0 takes back everything. False if it is no position. */
+export function arena_reset(arena: Arena, mark: usize): bool {
+  let chunk = arena.first;
+  if (!mark) {
+    enter(arena, chunk);
+    return true;
+  }
+  while (true) {
+    const isCurrent = chunk == arena.current;
+    const left = isCurrent ? arena.position : changetype<ArenaChunk>(chunk).left;
+    if (mark >= chunk + CHUNK_HEADER && mark <= left) {
+      if (!isCurrent) enter(arena, chunk);
+      arena.position = mark;
+      return true;
+    }
+    if (isCurrent) return false;
+    chunk = changetype<ArenaChunk>(chunk).next;
+  }
+}
+
+/** The position: what arena_reset goes back to. */
+export function arena_mark(arena: Arena): usize {
+  return arena.position;
+}
+
+/** Writes three f64 to the scratch area and returns its address; docs/abi.h names them. */
+export function arena_stats(arena: Arena): usize {
+  const at = heapBase() + HEAP_SCRATCH;
+  store<f64>(at, <f64>arenaUsed(arena), 0);
+  store<f64>(at, <f64>(arena.pages << PAGE_SHIFT), 8);
+  store<f64>(at, <f64>arena.chunks, 16);
+  return at;
+}
+
+/** Bytes handed out, alignment included. */
+function arenaUsed(arena: Arena): u32 {
+  let used: u32 = 0;
+  for (let chunk = arena.first; chunk != arena.current; chunk = changetype<ArenaChunk>(chunk).next) {
+    used += <u32>(changetype<ArenaChunk>(chunk).left - chunk) - CHUNK_HEADER;
+  }
+  return used + <u32>(arena.position - arena.current) - CHUNK_HEADER;
+}
+
+/** Gives the chunks after the current one back to pages; returns their bytes. */
+export function arenaTrim(arena: Arena): u32 {
+  const current = changetype<ArenaChunk>(arena.current);
+  const before = arena.pages;
+  freeChunks(arena, current.next);
+  current.next = 0;
+  return (before - arena.pages) << PAGE_SHIFT;
+}
+
+export function arena_exit(arena: Arena): void {
+  freeChunks(arena, arena.first);
+  const h = heap();
+  const next = arena.next;
+  const prev = arena.prev;
+  if (next) changetype<Arena>(next).prev = prev;
+  if (prev) changetype<Arena>(prev).next = next;
+  else h.arenas = next;
+  h.arenaCount--;
+  recordFree(changetype<usize>(arena));
+}
+
+function freeChunks(arena: Arena, chunk: usize): void {
+  while (chunk) {
+    const next = changetype<ArenaChunk>(chunk).next;
+    const pages = changetype<ArenaChunk>(chunk).pages;
+    rawFree(chunk, pages);
+    arena.pages -= pages;
+    arena.chunks--;
+    chunk = next;
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The ABI: what every host sees. C names, i32 and f64 only; addresses are u32 and 0 is none. docs/abi.h documents it.
+ *
+ * An instance serves one heap, made by heap_create or joined by heap_attach. All else is in memory.
+ */
+import { arenaBump, arenaNextChunk } from "./bump";
+import { Arena, heap, PAGE_SHIFT } from "./layout";
+import { reclaim } from "./mempool";
+
+export { heap_attach, heap_create, heap_fail_nth, heap_scratch, heap_stats } from "./pages";
+export { arena_create, arena_exit, arena_mark, arena_reset, arena_stats } from "./bump";
+export {
+  mempool_alloc,
+  mempool_alloc_bulk,
+  mempool_alloc_preallocated,
+  mempool_create,
+  mempool_exit,
+  mempool_free,
+  mempool_free_check,
+  mempool_free_marked,
+  mempool_mark,
+  mempool_stats,
+  mempool_unmark,
+  mempool_zalloc,
+  mempool_zero,
+} from "./mempool";
+
+const ABI_VERSION: u32 = 1;
+
+export function abi_version(): u32 {
+  return ABI_VERSION;
+}
+
+/** Flushes all magazines and spare chunks; returns the bytes that pages got. */
+export function heap_trim(): u32 {
+  const before = heap().freePages;
+  reclaim();
+  return (heap().freePages - before) << PAGE_SHIFT;
+}
+
+/** `bytes` at a multiple of `align`, a power of two; 0 when memory is gone, also after reclaim. */
+export function arena_alloc(arena: Arena, bytes: u32, align: u32): usize {
+  const address = arenaBump(arena, bytes, align);
+  if (address) return address;
+  if (!arenaNextChunk(arena, bytes, align) && !(reclaim() && arenaNextChunk(arena, bytes, align))) return 0;
+  return arenaBump(arena, bytes, align);
+}

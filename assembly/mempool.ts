@@ -1,0 +1,367 @@
+/**
+ * The mempool: minNr elements set aside in advance, and the order in which alloc and free use them.
+ *
+ * Owns the Pool, the reserve, and the state RESERVED. Calls cache, slab and pages; bump's arenas only to trim them.
+ *
+ *   alloc:  magazine -> slabs, pages, growth -> reserve -> reclaim, then slabs again -> 0
+ *   free:   reserve, while it is short -> magazine -> slabs
+ *
+ * Invariants (check.ts walks them), for each pool that is not closed:
+ * - currNr + outstanding >= minNr, from create to exit: nothing leaves the reserve but by being handed out, and no free
+ *   goes anywhere else while the reserve is short;
+ * - the reserve's slots are exactly the pool's RESERVED elements, each once;
+ * - taken = cached + reserved + live <= maxNr.
+ */
+import { arenaTrim } from "./bump";
+import { flush, give, largeMagazinePages, magazineInit, magazineIsLarge, makeRoom, pushRound, refill, roundsIn, take } from "./cache";
+import {
+  Arena,
+  heap,
+  heapBase,
+  HEAP_SCRATCH,
+  MAX_ALIGN,
+  MAX_SIZE,
+  PAGE,
+  PAGE_SHIFT,
+  Pool,
+  RECORD,
+  ROUND_BITS,
+  ROUND_MASK,
+  STATE_LIVE,
+  STATE_MARK,
+  STATE_NEVER,
+  STATE_RESERVED,
+  TAG_MASK,
+} from "./layout";
+import { entryAt, rawAlloc, rawFree } from "./pages";
+import { cacheInit, firstElement, indexOf, recordAlloc, recordFree, records, slabOf, slabReturn, stateAt, stateOf } from "./slab";
+
+/* What free returns. Error codes are negative and part of the ABI. */
+export const FREED: i32 = 0;
+/** The last element of a closed pool came home: the pool is gone. */
+export const FREED_LAST: i32 = 1;
+export const FOREIGN_FREE: i32 = -1;
+export const DOUBLE_FREE: i32 = -2;
+export const INTERIOR_FREE: i32 = -3;
+export const MISALIGNED_FREE: i32 = -4;
+export const INVALID_ADDRESS: i32 = -5;
+export const CLOSED: i32 = -6;
+
+/** The reserve's array must not outgrow an i32 of bytes. */
+const MAX_MIN_NR: u32 = 1 << 28;
+
+@inline
+function reservePages(pool: Pool): u32 {
+  const bytes = pool.minNr << 2;
+  return bytes > RECORD ? (bytes + PAGE - 1) >>> PAGE_SHIFT : 0;
+}
+
+/** A pool with its reserve filled, or null: then nothing has changed. May take long: it fills the reserve. */
+export function mempool_create(size: u32, align: u32, minNr: u32, maxNr: u32): Pool {
+  const none = changetype<Pool>(0);
+  if (size - 1 >= MAX_SIZE || align - 1 >= MAX_ALIGN || align & (align - 1)) return none;
+  if (minNr > maxNr || minNr > MAX_MIN_NR) return none;
+  const pool = changetype<Pool>(recordAlloc());
+  if (!changetype<usize>(pool)) return none;
+  const magazine = recordAlloc();
+  if (!magazine) {
+    recordFree(changetype<usize>(pool));
+    return none;
+  }
+  cacheInit(pool, size, align);
+  magazineInit(pool, magazine);
+  pool.minNr = minNr;
+  pool.maxNr = maxNr;
+  pool.size = size;
+  const h = heap();
+  const next = h.pools;
+  pool.next = next;
+  if (next) changetype<Pool>(next).prev = changetype<usize>(pool);
+  h.pools = changetype<usize>(pool);
+  h.poolCount++;
+  if (minNr) pool.reserve = reservePages(pool) ? rawAlloc(reservePages(pool)) : recordAlloc();
+  if (minNr && !(pool.reserve && fillReserve(pool))) {
+    mempool_exit(pool);
+    return none;
+  }
+  pool.lowestCurrNr = minNr;
+  pool.limit = pool.capacity;
+  return pool;
+}
+
+/** Fills the reserve from the backend. False if that ran dry. */
+function fillReserve(pool: Pool): bool {
+  while (pool.currNr < pool.minNr) {
+    if (!roundsIn(pool) && !backend(pool, pool.minNr - pool.currNr) && !(reclaim() && backend(pool, 1))) return false;
+    // Take a round without counting it as an allocation.
+    const round = load<u64>(pool.magazine + (<usize>(--pool.rounds & ROUND_MASK) << 3));
+    pushReserve(pool, <usize>(<u32>round), <usize>(round >> 32));
+  }
+  return true;
+}
+
+/** Up to `most` elements into the magazine, as maxNr allows. False if there are none. */
+@inline
+function backend(pool: Pool, most: u32): bool {
+  most = min(most, pool.maxNr - pool.taken);
+  return most != 0 && refill(pool, most);
+}
+
+function pushReserve(pool: Pool, element: usize, state: usize): void {
+  const n = pool.currNr;
+  store<u8>(state, STATE_RESERVED);
+  store<u32>(pool.reserve + (n << 2), element);
+  pool.currNr = n + 1;
+}
+
+/** The most recently freed element of the reserve, which must have one. */
+function popReserve(pool: Pool): usize {
+  const n = pool.currNr - 1;
+  pool.currNr = n;
+  if (n < pool.lowestCurrNr) pool.lowestCurrNr = n;
+  // Until the reserve is full again, every free comes the slow way and fills it.
+  pool.limit = 0;
+  const element = load<u32>(pool.reserve + (n << 2));
+  store<u8>(stateAt(pool, element), STATE_LIVE);
+  return element;
+}
+
+/** An element, or 0 when backend and reserve are both empty. Its contents are what was left there. Never waits. */
+export function mempool_alloc(pool: Pool): usize {
+  return allocInline(pool);
+}
+
+/** mempool_alloc for guests compiled together with the core. */
+@inline
+export function allocInline(pool: Pool): usize {
+  const element = take(pool);
+  return element ? element : allocSlow(pool);
+}
+
+/** mempool_alloc, zeroed. */
+export function mempool_zalloc(pool: Pool): usize {
+  return mempool_zero(pool, mempool_alloc(pool));
+}
+
+function allocSlow(pool: Pool): usize {
+  if (pool.closed) return 0;
+  if (backend(pool, -1)) return take(pool);
+  if (pool.currNr) {
+    pool.reserveHits++;
+    return popReserve(pool);
+  }
+  if (pool.taken < pool.maxNr && reclaim() && backend(pool, -1)) return take(pool);
+  pool.failures++;
+  return 0;
+}
+
+/** An element of the reserve, never of the backend; 0 when there is none. */
+export function mempool_alloc_preallocated(pool: Pool): usize {
+  if (!pool.currNr) return 0;
+  pool.preallocated++;
+  return popReserve(pool);
+}
+
+/** Zeroes an element just allocated, and returns it; 0 stays 0. */
+export function mempool_zero(pool: Pool, element: usize): usize {
+  if (element) memory.fill(element, 0, pool.size);
+  return element;
+}
+
+/** Takes an element back: FREED, FREED_LAST, or an error code, and then nothing has changed. Never waits. */
+export function mempool_free(pool: Pool, element: usize): i32 {
+  return freeInline(pool, element);
+}
+
+/** mempool_free for guests compiled together with the core. */
+@inline
+export function freeInline(pool: Pool, element: usize): i32 {
+  return give(pool, element) ? FREED : freeSlow(pool, element);
+}
+
+function freeSlow(pool: Pool, element: usize): i32 {
+  if (!element) return FREED;
+  const error = mempool_free_check(pool, element);
+  if (error) return error;
+  const state = stateAt(pool, element);
+  if (pool.closed) {
+    slabReturn(pool, element, state);
+    if (pool.taken) return FREED;
+    destroy(pool);
+    return FREED_LAST;
+  }
+  if (pool.currNr < pool.minNr) {
+    pushReserve(pool, element, state);
+    if (pool.currNr == pool.minNr) pool.limit = pool.capacity;
+  } else {
+    makeRoom(pool);
+    pushRound(pool, pool.rounds, element, state);
+  }
+  return FREED;
+}
+
+/** What free would return for this address: FREED if it may be freed, else why not. */
+export function mempool_free_check(pool: Pool, element: usize): i32 {
+  const error = verdict(pool, element);
+  return error && pool.closed ? CLOSED : error;
+}
+
+function verdict(pool: Pool, element: usize): i32 {
+  const entry = entryAt(element);
+  if (!entry) return INVALID_ADDRESS;
+  const owner = load<u32>(entry);
+  if (!owner || owner & TAG_MASK || owner == changetype<u32>(records())) return INVALID_ADDRESS;
+  if (owner != changetype<u32>(pool)) return FOREIGN_FREE;
+  const slab = slabOf(entry);
+  // The slab's own bytes, before its elements and after them.
+  if (element - firstElement(slab) >= slab.count * pool.stride) return INVALID_ADDRESS;
+  if (element & (pool.align - 1)) return MISALIGNED_FREE;
+  const index = indexOf(pool, slab, element);
+  if (index >= pool.indexEnd) return INTERIOR_FREE;
+  const state = load<u8>(stateOf(slab, index));
+  if (state & STATE_LIVE) return FREED;
+  return state == STATE_NEVER ? INVALID_ADDRESS : DOUBLE_FREE;
+}
+
+/**
+ * Fills an array of `count` words with elements; all or none. On failure the pool is as it was, but for `failures`, and
+ * the array's contents are undefined.
+ */
+export function mempool_alloc_bulk(pool: Pool, array: usize, count: u32): bool {
+  const allocated = pool.rounds & ~ROUND_MASK;
+  const reserveHits = pool.reserveHits;
+  const lowest = pool.lowestCurrNr;
+  const end = array + (count << 2);
+  for (let at = array; at < end; at += 4) {
+    const element = mempool_alloc(pool);
+    if (element) {
+      store<u32>(at, element);
+      continue;
+    }
+    while (at > array) mempool_free(pool, load<u32>((at -= 4)));
+    pool.rounds = (pool.rounds & ROUND_MASK) | allocated;
+    pool.reserveHits = reserveHits;
+    pool.lowestCurrNr = lowest;
+    return false;
+  }
+  return true;
+}
+
+/**
+ * Marks the elements in an array of `count` words, so that one named twice is seen. Returns `count`, or the index of the
+ * first that may not be freed, and then none is marked. 0 is skipped.
+ */
+export function mempool_mark(pool: Pool, array: usize, count: u32): u32 {
+  for (let i: u32 = 0; i < count; i++) {
+    const element = load<u32>(array + (i << 2));
+    if (!element) continue;
+    if (mempool_free_check(pool, element) || !setMark(pool, element, true)) {
+      mempool_unmark(pool, array, i);
+      return i;
+    }
+  }
+  return count;
+}
+
+/** Undoes mempool_mark. */
+export function mempool_unmark(pool: Pool, array: usize, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) setMark(pool, load<u32>(array + (i << 2)), false);
+}
+
+/** Frees elements that mempool_mark has marked: FREED, or FREED_LAST as mempool_free does. */
+export function mempool_free_marked(pool: Pool, array: usize, count: u32): i32 {
+  let result = FREED;
+  for (let i: u32 = 0; i < count; i++) {
+    const element = load<u32>(array + (i << 2));
+    if (setMark(pool, element, false)) result = mempool_free(pool, element);
+  }
+  return result;
+}
+
+/** Sets or clears the mark on a live element. False if there was nothing to change, or no element. */
+function setMark(pool: Pool, element: usize, mark: bool): bool {
+  if (!element) return false;
+  const state = stateAt(pool, element);
+  const byte: u32 = load<u8>(state);
+  if (((byte & STATE_MARK) != 0) == mark) return false;
+  store<u8>(state, byte ^ STATE_MARK);
+  return true;
+}
+
+/**
+ * Closes the pool: nothing more is handed out, and what is in the reserve and the magazine goes back. Returns how many
+ * elements are still out; they stay valid, and the last of them to be freed ends the pool. With 0 it has ended.
+ */
+export function mempool_exit(pool: Pool): u32 {
+  if (!pool.closed) {
+    pool.closed = 1;
+    pool.limit = 0;
+    flush(pool, roundsIn(pool));
+    while (pool.currNr) {
+      const element = load<u32>(pool.reserve + (--pool.currNr << 2));
+      slabReturn(pool, element, stateAt(pool, element));
+    }
+    if (magazineIsLarge(pool)) rawFree(pool.magazine, largeMagazinePages(pool));
+    else recordFree(pool.magazine);
+    const pages = reservePages(pool);
+    if (pool.reserve) {
+      if (pages) rawFree(pool.reserve, pages);
+      else recordFree(pool.reserve);
+    }
+  }
+  const out = pool.taken;
+  if (!out) destroy(pool);
+  return out;
+}
+
+function destroy(pool: Pool): void {
+  const h = heap();
+  const next = pool.next;
+  const prev = pool.prev;
+  if (next) changetype<Pool>(next).prev = prev;
+  if (prev) changetype<Pool>(prev).next = next;
+  else h.pools = next;
+  h.poolCount--;
+  recordFree(changetype<usize>(pool));
+}
+
+/**
+ * Makes memory free that nobody is using: every pool's magazine goes back to its slabs, and so empty slabs to pages, and
+ * arenas give back the chunks they keep for later. Costs a look at each pool and arena. True if anything moved.
+ */
+export function reclaim(): bool {
+  let moved = false;
+  for (let at = heap().pools; at; at = changetype<Pool>(at).next) {
+    const pool = changetype<Pool>(at);
+    const n = roundsIn(pool);
+    if (!n) continue;
+    flush(pool, n);
+    moved = true;
+  }
+  for (let at = heap().arenas; at; at = changetype<Arena>(at).next) {
+    if (arenaTrim(changetype<Arena>(at))) moved = true;
+  }
+  return moved;
+}
+
+/** Writes ten f64 to the scratch area and returns its address; docs/abi.h names them. */
+export function mempool_stats(pool: Pool): usize {
+  const at = heapBase() + HEAP_SCRATCH;
+  store<f64>(at, <f64>pool.currNr, 0);
+  store<f64>(at, <f64>outstanding(pool), 8);
+  store<f64>(at, <f64>roundsIn(pool), 16);
+  store<f64>(at, <f64>pool.lowestCurrNr, 24);
+  store<f64>(at, <f64>(pool.rounds >> ROUND_BITS), 32);
+  store<f64>(at, <f64>pool.reserveHits, 40);
+  store<f64>(at, <f64>pool.preallocated, 48);
+  store<f64>(at, <f64>pool.failures, 56);
+  store<f64>(at, <f64>pool.slabs, 64);
+  store<f64>(at, <f64>(pool.slabPages << PAGE_SHIFT), 72);
+  return at;
+}
+
+/** Elements handed out and not yet freed. */
+@inline
+export function outstanding(pool: Pool): u32 {
+  return pool.taken - roundsIn(pool) - pool.currNr;
+}

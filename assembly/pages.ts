@@ -1,0 +1,345 @@
+/**
+ * Pages: who has which page of the address space, and runs of free ones.
+ *
+ * Owns the page map, the bins of free runs and memory.grow. Calls nothing above it.
+ *
+ * Assumes: memory this heap was given or grew is written by nobody else but through elements handed out. Other code may
+ * call memory.grow too, so two of our grows need not be adjacent; where they are, the runs join by themselves.
+ *
+ * Invariants (check.ts walks them):
+ * - the managed pages are tiled by slabs, free runs and raw runs, each described by its entries in the page map;
+ * - no two free runs are adjacent;
+ * - each free run is in exactly the bin of its length, and a bin's bits say whether it is empty;
+ * - a page that is not the first or last of a run, and not in a slab, has entry 0.
+ *
+ * runAlloc and runFree touch a bounded number of bins, whatever is free, but write an entry for each page of the run.
+ */
+import {
+  alignUp,
+  BIN_ROW_SHIFT,
+  BINS_PER_ROW,
+  checkLayout,
+  heap,
+  Heap,
+  heapBase,
+  HEAP_AT_ZERO,
+  HEAP_BINS,
+  HEAP_BYTES,
+  HEAP_MAGIC,
+  HEAP_PAGES,
+  HEAP_ROOT,
+  HEAP_ROW_BINS,
+  HEAP_SCRATCH,
+  LEAF_ENTRIES,
+  LEAF_PAGES,
+  LEAF_SHIFT,
+  PAGE,
+  PAGE_NUMBERS,
+  PAGE_SHIFT,
+  PAGES_PER_WASM_PAGE,
+  serveHeap,
+  TAG_FREE,
+  TAG_FREE_END,
+  TAG_MASK,
+  TAG_RAW,
+} from "./layout";
+
+/** No look through one bin takes more steps than this. */
+const BIN_LOOKS: u32 = 64;
+/** The heap grows by an eighth of what it has, so that n pages cost O(log n) grows, but by no more than 16 MiB. */
+const GROW_DIVISOR_SHIFT: u32 = 3;
+const GROW_MOST: u32 = 256;
+
+/** The address of the map's entry for the page that `address` is in, or 0 if this heap has nothing near it. */
+@inline
+export function entryAtInline(address: usize): usize {
+  const leaf = load<u32>(heapBase() + ((address >>> LEAF_SHIFT) << 2), HEAP_ROOT);
+  return leaf ? leaf + (((address >>> PAGE_SHIFT) & (LEAF_ENTRIES - 1)) << 3) : 0;
+}
+
+/** The same out of line: all but the hit path would rather be small. */
+export function entryAt(address: usize): usize {
+  return entryAtInline(address);
+}
+
+export function entryOf(page: u32): usize {
+  return entryAtInline(page << PAGE_SHIFT);
+}
+
+@inline
+export function entryRead(page: u32): u64 {
+  return load<u64>(entryOf(page));
+}
+
+@inline
+export function entryWrite(page: u32, entry: u64): void {
+  store<u64>(entryOf(page), entry);
+}
+
+@inline
+export function entryTag(entry: u64): u32 {
+  return <u32>entry & TAG_MASK;
+}
+
+@inline
+export function entryPages(entry: u64): u32 {
+  return (<u32>entry) >>> 4 & 0xfffff;
+}
+
+@inline
+export function entryNext(entry: u64): u32 {
+  return <u32>(entry >> 24) & 0xfffff;
+}
+
+@inline
+export function entryPrev(entry: u64): u32 {
+  return <u32>(entry >> 44);
+}
+
+/** The bin for runs of `pages`: row * 8 + column. */
+export function binOf(pages: u32): u32 {
+  if (pages < BINS_PER_ROW) return pages;
+  const log: u32 = 31 - clz<u32>(pages);
+  return ((log - BIN_ROW_SHIFT + 1) << BIN_ROW_SHIFT) + ((pages >>> (log - BIN_ROW_SHIFT)) & (BINS_PER_ROW - 1));
+}
+
+@inline
+export function binHead(bin: u32): usize {
+  return heapBase() + HEAP_BINS + (bin << 2);
+}
+
+/** The bins of a row that have a run, as bits. */
+@inline
+export function rowBins(row: u32): u32 {
+  return load<u8>(heapBase() + HEAP_ROW_BINS + row);
+}
+
+/** Says whether a bin has a run, in its row's bits and in the bit of the row. */
+function binSet(bin: u32, head: u32): void {
+  store<u32>(binHead(bin), head);
+  const row = bin >>> BIN_ROW_SHIFT;
+  const bit: u32 = 1 << (bin & (BINS_PER_ROW - 1));
+  const bins = head ? rowBins(row) | bit : rowBins(row) & ~bit;
+  store<u8>(heapBase() + HEAP_ROW_BINS + row, bins);
+  const h = heap();
+  h.rows = (h.rows & ~(1 << row)) | (<u32>(bins != 0) << row);
+}
+
+/** Makes a free run the previous one of `page`, if that is one at all. */
+function setPrev(page: u32, prev: u32): void {
+  if (page) entryWrite(page, (entryRead(page) & 0x00000fffffffffff) | (<u64>prev << 44));
+}
+
+function binInsert(page: u32, pages: u32): void {
+  const bin = binOf(pages);
+  const next = load<u32>(binHead(bin));
+  entryWrite(page + pages - 1, <u64>TAG_FREE_END | (<u64>pages << 4));
+  entryWrite(page, <u64>TAG_FREE | (<u64>pages << 4) | (<u64>next << 24));
+  setPrev(next, page);
+  binSet(bin, page);
+}
+
+/** Takes the free run at `page` out of its bin and clears its two entries. Returns its pages. */
+function binRemove(page: u32): u32 {
+  const entry = entryRead(page);
+  const pages = entryPages(entry);
+  const next = entryNext(entry);
+  const prev = entryPrev(entry);
+  entryWrite(page, 0);
+  entryWrite(page + pages - 1, 0);
+  setPrev(next, prev);
+  if (prev) entryWrite(prev, (entryRead(prev) & 0xfffff00000ffffff) | (<u64>next << 24));
+  else binSet(binOf(pages), next);
+  return pages;
+}
+
+/** A free run of at least `pages`, or 0. */
+function binFind(pages: u32): u32 {
+  // Any run in a bin whose shortest run is long enough will do: begin at the first such bin.
+  const log: u32 = 31 - clz<u32>(pages);
+  const bin = binOf(log < BIN_ROW_SHIFT ? pages : pages + (1 << (log - BIN_ROW_SHIFT)) - 1);
+  let row = bin >>> BIN_ROW_SHIFT;
+  let bins = rowBins(row) & (0xff << (bin & (BINS_PER_ROW - 1)));
+  if (!bins) {
+    const rows = heap().rows & (<u32>-2 << row);
+    if (!rows) return binSearch(pages);
+    row = ctz<u32>(rows);
+    bins = rowBins(row);
+  }
+  return load<u32>(binHead((row << BIN_ROW_SHIFT) + ctz<u32>(bins)));
+}
+
+/** Before memory grows: a run in the bin of `pages` itself, where some are long enough and some are not. */
+function binSearch(pages: u32): u32 {
+  let page = load<u32>(binHead(binOf(pages)));
+  for (let looks: u32 = 0; page && looks < BIN_LOOKS; looks++) {
+    const entry = entryRead(page);
+    if (entryPages(entry) >= pages) return page;
+    page = entryNext(entry);
+  }
+  return 0;
+}
+
+/** Pages of the longest free run; looks through one bin. */
+function binLargest(): u32 {
+  const rows = heap().rows;
+  if (!rows) return 0;
+  const row: u32 = 31 - clz<u32>(rows);
+  let largest: u32 = 0;
+  for (let page = load<u32>(binHead((row << BIN_ROW_SHIFT) + 31 - clz<u32>(rowBins(row)))); page; ) {
+    const entry = entryRead(page);
+    largest = max(largest, entryPages(entry));
+    page = entryNext(entry);
+  }
+  return largest;
+}
+
+/**
+ * A run of `pages` pages, as a page number; 0 if there is none and memory does not grow. Its entries are 0: the caller
+ * says what it is.
+ */
+export function runAlloc(pages: u32): u32 {
+  const h = heap();
+  const countdown = h.failCountdown;
+  if (countdown) {
+    h.failCountdown = countdown - 1;
+    if (countdown == 1) return 0;
+  }
+  let page = binFind(pages);
+  if (!page && grow(pages)) page = binFind(pages);
+  if (!page) return 0;
+  const found = binRemove(page);
+  if (found > pages) binInsert(page + pages, found - pages);
+  h.freePages -= pages;
+  return page;
+}
+
+/** Gives back a run of any kind, and joins it with free neighbours. */
+export function runFree(page: u32, pages: u32): void {
+  heap().freePages += pages;
+  // Nothing of the run's past may stay in the map: a stale slab entry would make a bad free look good.
+  for (let i: u32 = 0; i < pages; i++) entryWrite(page + i, 0);
+  const below = entryOf(page - 1);
+  if (below) {
+    // A slab's entry has tag 0, so a neighbour of any other kind is left alone. A run of one page is its own end.
+    const entry = load<u64>(below);
+    const tag = entryTag(entry);
+    if (tag == TAG_FREE_END || tag == TAG_FREE) {
+      page -= entryPages(entry);
+      pages += binRemove(page);
+    }
+  }
+  const above = entryOf(page + pages);
+  if (above && entryTag(load<u64>(above)) == TAG_FREE) pages += binRemove(page + pages);
+  binInsert(page, pages);
+}
+
+/** A run the allocator itself uses, as an address; 0 if there is none. */
+export function rawAlloc(pages: u32): usize {
+  const page = runAlloc(pages);
+  if (page) entryWrite(page, <u64>TAG_RAW | (<u64>pages << 4));
+  return page << PAGE_SHIFT;
+}
+
+@inline
+export function rawFree(address: usize, pages: u32): void {
+  runFree(address >>> PAGE_SHIFT, pages);
+}
+
+/** Gets memory from the host for a run of `pages`, and more if it may. */
+function grow(pages: u32): bool {
+  const h = heap();
+  if (!h.grows) return false;
+  // The new pages may need leaves of the map, which are taken from them.
+  const bare = (pages + PAGES_PER_WASM_PAGE - 1) / PAGES_PER_WASM_PAGE;
+  const least = (pages + LEAF_PAGES * (pages / LEAF_ENTRIES + 2) + PAGES_PER_WASM_PAGE - 1) / PAGES_PER_WASM_PAGE;
+  const eighth = min<u32>(h.pages / PAGES_PER_WASM_PAGE >>> GROW_DIVISOR_SHIFT, GROW_MOST);
+  const room = (h.maxPages - h.pages) / PAGES_PER_WASM_PAGE;
+  let wasmPages = min<u32>(max<u32>(least, eighth), room);
+  if (wasmPages < bare) return false;
+  let at = memory.grow(wasmPages);
+  if (at < 0 && wasmPages > least) at = memory.grow((wasmPages = least));
+  // Near the host's own limit the run may fit after all, if it needs no new leaf.
+  if (at < 0 && wasmPages > bare) at = memory.grow((wasmPages = bare));
+  if (at < 0) return false;
+  h.growCount++;
+  adopt(<u32>at * PAGES_PER_WASM_PAGE, wasmPages * PAGES_PER_WASM_PAGE, 0);
+  return true;
+}
+
+/**
+ * Puts new memory under the heap: `used` pages that are in use already, then leaves of the map where it has none for
+ * these pages, and the rest as one free run.
+ */
+function adopt(page: u32, pages: u32, used: u32): void {
+  const h = heap();
+  const end = page + pages;
+  let from = page + used;
+  for (let leaf = page / LEAF_ENTRIES; leaf <= (end - 1) / LEAF_ENTRIES; leaf++) {
+    const at = heapBase() + HEAP_ROOT + (leaf << 2);
+    if (load<u32>(at)) continue;
+    memory.fill(from << PAGE_SHIFT, 0, LEAF_PAGES << PAGE_SHIFT);
+    store<u32>(at, from << PAGE_SHIFT);
+    from += LEAF_PAGES;
+  }
+  h.pages += pages;
+  if (from > page) entryWrite(page, <u64>TAG_RAW | (<u64>(from - page) << 4));
+  if (end > from) runFree(from, end - from);
+}
+
+/**
+ * Makes a heap of the memory from `base`, `bytes` long, and has this instance serve it. With base 0 the heap owns the
+ * whole memory. It may have `maxBytes` in all; `grows` says whether it takes more by itself. Returns the heap's address,
+ * or 0 if `bytes` is too small to hold the heap's own structures and a page.
+ */
+export function heap_create(base: u32, bytes: u32, maxPages: u32, grows: bool): usize {
+  checkLayout();
+  const first = alignUp(base, PAGE) >>> PAGE_SHIFT;
+  // The end is exclusive, and for all 4 GiB wraps to 0.
+  const end = base + bytes;
+  const pages: u32 = (end ? end >>> PAGE_SHIFT : PAGE_NUMBERS) - first;
+  const least = HEAP_PAGES + 2 * LEAF_PAGES + 1;
+  if (bytes >>> PAGE_SHIFT < least || pages < least) return 0;
+  const address = base ? first << PAGE_SHIFT : HEAP_AT_ZERO;
+  memory.fill(address, 0, HEAP_BYTES);
+  serveHeap(address);
+  const h = heap();
+  h.maxPages = max(maxPages, pages);
+  h.grows = grows;
+  adopt(first, pages, HEAP_PAGES);
+  h.magic = HEAP_MAGIC;
+  return address;
+}
+
+/** Writes seven f64 to the scratch area and returns its address; docs/abi.h names them. */
+export function heap_stats(): usize {
+  const h = heap();
+  const at = heapBase() + HEAP_SCRATCH;
+  store<f64>(at, <f64>h.pages, 0);
+  store<f64>(at, <f64>h.maxPages, 8);
+  store<f64>(at, <f64>h.freePages, 16);
+  store<f64>(at, <f64>binLargest(), 24);
+  store<f64>(at, <f64>h.growCount, 32);
+  store<f64>(at, <f64>h.poolCount, 40);
+  store<f64>(at, <f64>h.arenaCount, 48);
+  return at;
+}
+
+/** Where a host passes arrays of up to SCRATCH_WORDS words. */
+export function heap_scratch(): usize {
+  return heapBase() + HEAP_SCRATCH;
+}
+
+/** Has the nth request for pages from now on refused, once; 0 takes that back. Returns how many were left of the last. */
+export function heap_fail_nth(n: u32): u32 {
+  const left = heap().failCountdown;
+  heap().failCountdown = n;
+  return left;
+}
+
+/** Has this instance serve a heap that another made in the same memory. False if there is none at `address`. */
+export function heap_attach(address: usize): bool {
+  if (changetype<Heap>(address).magic != HEAP_MAGIC) return false;
+  serveHeap(address);
+  return true;
+}

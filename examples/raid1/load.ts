@@ -1,0 +1,164 @@
+/** The load: one input copied through a mirrored store in a heap that is too small for it. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { pipeline } from "node:stream/promises";
+import { createHeap } from "wasm-mempool";
+import { MirroredStore, StalledError } from "./array.ts";
+import { readBlock, type BlockSource, type Disk } from "./disk.ts";
+import { ReadCache } from "./neighbour.ts";
+
+export const BLOCK_SIZE = 64 * 1024;
+
+/**
+ * Requests submitted at once. They are followed by a flush, as a file system's would be, and in that pause the store
+ * holds nothing: whatever it does not have in reserve, a neighbour can take.
+ */
+export const BURST = 64;
+
+/** The mirror whose plug is pulled half-way. */
+const VICTIM = 1;
+
+/** The file of a mirror, and of what takes its place. */
+export const mirrorName = (i: number): string => `mirror-${i}.img`;
+export const replacementName = (i: number): string => `mirror-${i}-replacement.img`;
+
+export interface Input extends BlockSource {
+  readonly bytes: number;
+}
+
+export interface LoadOptions {
+  readonly input: Input;
+  readonly disks: number;
+  readonly minNr: number;
+  readonly heapBytes: number;
+  readonly createDisk: (name: string) => Promise<Disk>;
+  readonly onProgress: (phase: string, doneBytes: number, totalBytes: number, inFlight: number) => void;
+}
+
+export type LoadResult = Awaited<ReturnType<typeof runLoad>>;
+
+export interface DiskResult {
+  readonly name: string;
+  readonly state: "verified" | "different" | "failed" | "incomplete";
+  readonly sha256?: string;
+  readonly error?: string;
+  readonly failedAtByte?: number;
+}
+
+/** Runs the load once and says how it went. Running out of memory is a result; a disk that breaks by itself throws. */
+export async function runLoad({ input, disks, minNr, heapBytes, createDisk, onProgress }: LoadOptions) {
+  // Made at its full size: it cannot grow under a read or write that another thread is doing in it.
+  const heap = createHeap({ initial: heapBytes, maximum: heapBytes });
+  const mirrors: Disk[] = [];
+  try {
+    for (let i = 0; i < disks; i++) mirrors.push(await createDisk(mirrorName(i)));
+    const victim = mirrors[VICTIM]!;
+    const store = new MirroredStore(heap, { mirrors, blockSize: BLOCK_SIZE, size: input.bytes, minNr });
+    const cache = new ReadCache(heap, BLOCK_SIZE);
+    const half = Math.max(1, Math.floor(store.blocks / 2));
+    const bytesOf = (block: number): number => Math.min(BLOCK_SIZE, input.bytes - block * BLOCK_SIZE);
+
+    let blocks = 0;
+    let bytes = 0;
+    /** Sends every block through `send`, burst after burst; false if memory ran out for good. */
+    const sweep = async (phase: string, send: (block: number) => Promise<void>): Promise<boolean> => {
+      let done = 0;
+      for (let first = 0; first < store.blocks; first += BURST) {
+        const burst = Array.from({ length: Math.min(BURST, store.blocks - first) }, async (_, i) => {
+          await send(first + i);
+          done += bytesOf(first + i);
+          onProgress(phase, done, input.bytes, store.inFlight);
+        });
+        const answers = await Promise.allSettled(burst);
+        // A full disk is no drill. It comes before what it led to, such as a write that no mirror took.
+        const broken = store.disks.find((disk) => disk?.error && !disk.unplugged);
+        if (broken) throw new Error(`cannot write ${broken.path}: ${broken.error?.message}`);
+        for (const answer of answers) {
+          if (answer.status === "fulfilled") continue;
+          if (answer.reason instanceof StalledError) return false;
+          throw answer.reason;
+        }
+        await store.flush();
+      }
+      return true;
+    };
+
+    let started = performance.now();
+    const copied = await sweep("copying", async (block) => {
+      await store.write(block, input);
+      blocks++;
+      bytes += bytesOf(block);
+      cache.want((address) => readBlock(mirrors[0]!, heap, address, bytesOf(block), block * BLOCK_SIZE));
+      if (blocks === half && !victim.error) await victim.unplug();
+    });
+    const seconds = (performance.now() - started) / 1000;
+    const blockWrites = store.blockWrites;
+
+    let rebuildSeconds = 0;
+    let replacement: Disk | undefined;
+    let complete = copied;
+    if (copied && victim.error) {
+      started = performance.now();
+      replacement = await createDisk(replacementName(VICTIM));
+      mirrors.push(replacement);
+      store.replace(VICTIM, replacement);
+      complete = await sweep("rebuilding", (block) => store.rebuild(block, VICTIM));
+      rebuildSeconds = (performance.now() - started) / 1000;
+    }
+
+    const pools = store.stats();
+    const cacheBlocks = cache.size;
+    const problems = heap.check();
+    await cache.close();
+    await store.close();
+    problems.push(...heap.check());
+
+    const { digest, disks: verified } = await verify(input, mirrors, complete, onProgress);
+    return {
+      minNr,
+      stalled: !complete,
+      /** Copied, in whole blocks and in bytes; and what was not. */
+      blocks,
+      bytes,
+      bytesLost: input.bytes - bytes,
+      /** Blocks that arrived on a mirror by then: with two mirrors, two a block. */
+      blockWrites,
+      seconds,
+      bytesPerSecond: bytes / seconds,
+      rebuilt: replacement ? { blocks: store.blocks, seconds: rebuildSeconds } : null,
+      /** Requests to the store, of either kind, and how many of them had to wait for memory. */
+      requests: store.requests,
+      waited: pools.reduce((sum, pool) => sum + pool.waited, 0),
+      heapBytes: heap.memory.buffer.byteLength,
+      cacheBlocks,
+      pools,
+      sha256: digest,
+      disks: verified,
+      problems,
+    };
+  } finally {
+    await Promise.all(mirrors.map((disk) => disk.close()));
+  }
+}
+
+/** Reads everything once more, as a stranger would, and compares; unless the copy is known to be incomplete. */
+async function verify(input: Input, mirrors: Disk[], complete: boolean, onProgress: LoadOptions["onProgress"]) {
+  const digest = complete ? await sha256(input.path) : null;
+  const disks: DiskResult[] = [];
+  for (const [i, { name, path, error, failedAt }] of mirrors.entries()) {
+    onProgress("verifying", i * input.bytes, mirrors.length * input.bytes, 0);
+    if (error) disks.push({ name, state: "failed", error: error.message, failedAtByte: failedAt });
+    else if (!complete) disks.push({ name, state: "incomplete" });
+    else {
+      const found = await sha256(path);
+      disks.push({ name, state: found === digest ? "verified" : "different", sha256: found });
+    }
+  }
+  return { digest, disks };
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
+  return hash.digest("hex");
+}

@@ -1,0 +1,314 @@
+/** Heaps: one linear memory, or a part of one, with its core. */
+import { Arena, createArenaIn, type ArenaOptions } from "./arena.ts";
+import { MempoolError } from "./errors.ts";
+import { Views } from "./memory.ts";
+import { boolean, checkOptions, hex, integer, invalid, show } from "./options.ts";
+import { createPool, type HeapCore, type Pool, type PoolOptions } from "./pool.ts";
+import { moduleOf, moduleOfAsync, type Checker, type Core, type ModuleName } from "./wasm.ts";
+
+const WASM_PAGE = 65536;
+const PAGE = 4096;
+const ALL = 2 ** 32;
+const SCRATCH_WORDS = 256;
+
+/** What {@link createHeap} takes. Bytes are rounded up to Wasm pages of 64 KiB. */
+export interface HeapOptions {
+  /** Bytes to begin with. Default 256 KiB. */
+  readonly initial?: number;
+  /** Bytes it may have at most; the same as `initial`: it never grows. Default 4 GiB, for a shared heap 1 GiB. */
+  readonly maximum?: number;
+  /** Use shared memory: `heap.memory.buffer` is a SharedArrayBuffer. One thread at a time may call the heap. */
+  readonly shared?: boolean;
+  /** Live in this memory, beside what is there: the heap takes only what it grows itself, or `region`. */
+  readonly memory?: WebAssembly.Memory;
+  /** Live in this part of `memory`, and never grow. */
+  readonly region?: { readonly base: number; readonly bytes: number };
+  /** The core, compiled already: this package's core.wasm, core.imported.wasm or core.shared.wasm. */
+  readonly module?: WebAssembly.Module;
+}
+
+/** What {@link Heap.stats} gives. */
+export interface HeapStats {
+  /** Bytes under this heap now, and the most it may have. */
+  readonly bytes: number;
+  readonly maximum: number;
+  /** Bytes in slabs, arenas and the heap's own structures; bytes in free runs; the longest of those. */
+  readonly used: number;
+  readonly free: number;
+  readonly largestFree: number;
+  /** Times it grew the memory. */
+  readonly grows: number;
+  readonly pools: number;
+  readonly arenas: number;
+}
+
+/** How the checker's problems read: $0, $1 and $2 are their values, $x0 in hexadecimal. In check.ts's order. */
+const problems: readonly string[] = [
+  "page $0 has an entry that means nothing: $x1",
+  "the free run at page $0, of $1 pages, has no proper end",
+  "the free run at page $0 is not joined with the one before it",
+  "the bins list $1 free runs, but there are $2",
+  "bin $0 is wrong at page $1",
+  "the heap says it has $0 pages, but there are $1",
+  "the heap says it has $0 free pages, but there are $1",
+  "the slab at $x0, in pages of $x1, has a damaged header",
+  "element $1 of the slab at $x0 has a wrong state: $x2",
+  "the slab at $x0 says $1 elements are free, but $2 are",
+  "the slab at $x0 says none below $1 is free, but element $2 is",
+  "the list of slabs is wrong at $x0",
+  "the slab at $x0 is empty, and was not given back",
+  "the pool at $x0 says it has $1 slabs, but there are $2",
+  "the pool at $x0 lists $1 slabs with something to give, but there are $2",
+  "the pool at $x0 says $1 elements are taken, but $2 are",
+  "round $1 of the magazine of the pool at $x0 is no cached element of it, or one listed twice: $x2",
+  "the magazine of the pool at $x0 has $1 rounds, but $2 elements are cached",
+  "slot $1 of the reserve of the pool at $x0 is no reserved element of it, or one listed twice: $x2",
+  "the reserve of the pool at $x0 has $1 elements, but $2 are reserved",
+  "the pool at $x0 has $1 elements in reserve and handed out, below its minNr $2",
+  "the pool at $x0 has a wrong limit: $1",
+  "the pool at $x0 has taken $1 elements, above its maxNr $2",
+  "the heap says it has $0 pools, but there are $1",
+  "the arena at $x0 is wrong: at $x1 of $x2",
+];
+
+interface Plan {
+  readonly name: ModuleName;
+  readonly module: WebAssembly.Module | undefined;
+  readonly memory: WebAssembly.Memory | undefined;
+  readonly region: { base: number; bytes: number } | undefined;
+  readonly shared: boolean;
+  readonly initial: number;
+  readonly maximum: number;
+}
+
+const roundUp = (bytes: number): number => Math.ceil(bytes / WASM_PAGE) * WASM_PAGE;
+
+/** Checks everything before anything is made. */
+function plan(options: HeapOptions | undefined): Plan {
+  const call = "createHeap";
+  const known = ["initial", "maximum", "shared", "memory", "region", "module"] as const;
+  const { memory, module, region, ...rest } = checkOptions(call, options, known);
+  if (memory !== undefined && !(memory instanceof WebAssembly.Memory)) {
+    invalid(`${call}: memory must be a WebAssembly.Memory, got ${show(memory)}`);
+  }
+  const isShared = memory !== undefined && typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer;
+  const shared = rest.shared === undefined ? isShared : boolean(call, "shared", rest.shared);
+  if (memory !== undefined && shared !== isShared) invalid(`${call}: shared is ${shared}, but memory is not`);
+  const name = shared ? "shared" : memory ? "imported" : "plain";
+  if (module !== undefined) {
+    if (!(module instanceof WebAssembly.Module)) {
+      invalid(`${call}: module must be a WebAssembly.Module, got ${show(module)}`);
+    }
+    const imports = WebAssembly.Module.imports(module).filter(({ kind }) => kind === "memory").length > 0;
+    if (imports !== (name !== "plain")) {
+      invalid(`${call}: module ${imports ? "imports its memory, and none" : "has its own memory, and another"} is given`);
+    }
+  }
+  if (region !== undefined) {
+    if (memory === undefined) invalid(`${call}: region needs memory`);
+    const { base, bytes } = checkOptions(`${call}: region`, region, ["base", "bytes"]);
+    integer(call, "region.base", base, 0, ALL - 1);
+    integer(call, "region.bytes", bytes, 32768, ALL - base);
+    if (base + bytes > memory.buffer.byteLength) {
+      invalid(`${call}: region ends at ${hex(base + bytes)}, but memory at ${hex(memory.buffer.byteLength)}`);
+    }
+    for (const key of ["initial", "maximum"] as const) {
+      if (rest[key] !== undefined) invalid(`${call}: ${key} (${show(rest[key])}) says nothing about a region, which never grows`);
+    }
+    return { name, module, memory, region: { base, bytes }, shared, initial: bytes, maximum: bytes };
+  }
+  const maximum = roundUp(integer(call, "maximum", rest.maximum ?? (shared ? 2 ** 30 : ALL), 1, ALL));
+  const initial = roundUp(integer(call, "initial", rest.initial ?? Math.min(4 * WASM_PAGE, maximum), 1, ALL));
+  if (initial > maximum) invalid(`${call}: initial (${initial}) must not be above maximum (${maximum})`);
+  return { name, module, memory, region, shared, initial, maximum };
+}
+
+/** Gets the memory, instantiates the core on it, and makes the heap. */
+function build(p: Plan, module: WebAssembly.Module): Heap {
+  const outOfMemory = (cause?: unknown): never => {
+    throw new MempoolError("ERR_NO_MEMORY", `createHeap: the host gives no ${p.initial} bytes of memory`, { cause });
+  };
+  let { memory } = p;
+  let base = 0;
+  if (memory === undefined && p.shared) {
+    try {
+      memory = new WebAssembly.Memory({ initial: p.initial / WASM_PAGE, maximum: p.maximum / WASM_PAGE, shared: true });
+    } catch (cause) {
+      return outOfMemory(cause);
+    }
+  } else if (p.region) {
+    base = p.region.base;
+  } else if (memory) {
+    try {
+      base = memory.grow(p.initial / WASM_PAGE) * WASM_PAGE;
+    } catch (cause) {
+      return outOfMemory(cause);
+    }
+  }
+  const core = new WebAssembly.Instance(module, memory ? { env: { memory } } : {}).exports as unknown as Core;
+  if (!memory) {
+    memory = core.memory!;
+    try {
+      memory.grow(p.initial / WASM_PAGE - memory.buffer.byteLength / WASM_PAGE);
+    } catch (cause) {
+      return outOfMemory(cause);
+    }
+  }
+  const address = core.heap_create(base, p.initial % ALL, p.maximum / PAGE, p.region ? 0 : 1) >>> 0;
+  if (address === 0) throw new MempoolError("ERR_NO_MEMORY", `createHeap: ${p.initial} bytes are too few for a heap`);
+  return new Heap(memory, core, address, p);
+}
+
+/**
+ * A heap: one linear memory with its core. Synchronous; the module, some 8 KiB, is compiled once per thread.
+ *
+ * Throws ERR_INVALID_ARGUMENT, naming the option and the value, or ERR_NO_MEMORY.
+ */
+export function createHeap(options?: HeapOptions): Heap {
+  const p = plan(options);
+  return build(p, p.module ?? moduleOf(p.name));
+}
+
+/** The same, compiling in the background: for a page that must not block at all. Rejects as createHeap throws. */
+export async function createHeapAsync(options?: HeapOptions): Promise<Heap> {
+  const p = plan(options);
+  return build(p, p.module ?? (await moduleOfAsync(p.name)));
+}
+
+/** A linear memory and its core: pools and arenas live here. Made by {@link createHeap}. */
+export class Heap {
+  /** The memory. Anybody may grow it. */
+  readonly memory: WebAssembly.Memory;
+  /** Its typed views, for struct cursors and for hot loops: see {@link Views}. */
+  readonly views: Views;
+  /** @internal The core's exports, for tests and tools. */
+  readonly core: Core;
+  /** @internal */
+  readonly address: number;
+  readonly #plan: Plan;
+  readonly #within: HeapCore;
+  #checker: Checker | undefined;
+
+  /** @internal */
+  constructor(memory: WebAssembly.Memory, core: Core, address: number, p: Plan) {
+    this.memory = memory;
+    this.views = new Views(memory);
+    this.core = core;
+    this.address = address;
+    this.#plan = p;
+    const { views } = this;
+    this.#within = {
+      heap: this,
+      core,
+      scratch: () => new Uint32Array(memory.buffer, core.heap_scratch() >>> 0, SCRATCH_WORDS),
+      numbers: (at, n) => views.refresh().f64.subarray(at / 8, at / 8 + n),
+    };
+  }
+
+  /** As {@link create}, on this heap. */
+  create<Data>(options: Omit<PoolOptions<Data>, "heap">): Pool {
+    return createPool(this.#within, options as PoolOptions);
+  }
+
+  /** As {@link createArena}, on this heap. */
+  createArena(options: Omit<ArenaOptions, "heap"> = {}): Arena {
+    return createArenaIn(this.#within, options);
+  }
+
+  /** A look at the heap. */
+  stats(): HeapStats {
+    const n = this.#within.numbers(this.core.heap_stats() >>> 0, 7);
+    return {
+      bytes: n[0]! * PAGE,
+      maximum: n[1]! * PAGE,
+      used: (n[0]! - n[2]!) * PAGE,
+      free: n[2]! * PAGE,
+      largestFree: n[3]! * PAGE,
+      grows: n[4]!,
+      pools: n[5]!,
+      arenas: n[6]!,
+    };
+  }
+
+  /** What is inconsistent in the heap's structures, at most 64 lines; empty when it is sound. O(memory). */
+  check(): string[] {
+    this.#checker ??= new WebAssembly.Instance(moduleOf(this.#plan.shared ? "checkShared" : "checkImported"), {
+      env: { memory: this.memory },
+    }).exports as unknown as Checker;
+    const count = this.#checker.heap_check(this.address);
+    const words = this.#within.scratch();
+    return Array.from({ length: count }, (_, i) =>
+      (problems[words[4 * i]!] ?? "problem $0").replace(/\$(x?)(\d)/g, (_match, x: string, k: string) => {
+        const value = words[4 * i + 1 + Number(k)]!;
+        return x ? hex(value) : String(value);
+      }),
+    );
+  }
+
+  /** Gives memory nobody uses, in caches and spare arena chunks, back to the page layer; returns the bytes. O(pools). */
+  trim(): number {
+    return this.core.heap_trim() >>> 0;
+  }
+
+  /** The whole memory as bytes; the views below as other numbers. Made anew when the memory has grown, by anybody. */
+  get u8(): Uint8Array {
+    return this.#fresh().u8;
+  }
+  get i8(): Int8Array {
+    return this.#fresh().i8;
+  }
+  get u16(): Uint16Array {
+    return this.#fresh().u16;
+  }
+  get i16(): Int16Array {
+    return this.#fresh().i16;
+  }
+  get u32(): Uint32Array {
+    return this.#fresh().u32;
+  }
+  get i32(): Int32Array {
+    return this.#fresh().i32;
+  }
+  get f32(): Float32Array {
+    return this.#fresh().f32;
+  }
+  get f64(): Float64Array {
+    return this.#fresh().f64;
+  }
+  get u64(): BigUint64Array {
+    return this.#fresh().u64;
+  }
+  get i64(): BigInt64Array {
+    return this.#fresh().i64;
+  }
+
+  #fresh(): Views {
+    const { views } = this;
+    // A plain memory's old views are detached; a shared memory's only get too short, which nothing but a look tells.
+    return this.#plan.shared || views.u8.length === 0 ? views.refresh() : views;
+  }
+}
+
+let everybodys: Heap | undefined;
+
+/**
+ * A pool: `minNr` elements set aside now, more as long as memory lasts. On options.heap, or on a heap for everybody that
+ * is made at first use. O(minNr).
+ *
+ * Throws ERR_INVALID_ARGUMENT, naming the option and the value, or ERR_NO_MEMORY; and then nothing was allocated.
+ */
+export function create<Data>(options: PoolOptions<Data>): Pool {
+  return heapOf("create", options).create(options);
+}
+
+/** An arena, for memory that is taken back all at once. Throws ERR_INVALID_ARGUMENT or ERR_NO_MEMORY. */
+export function createArena(options: ArenaOptions = {}): Arena {
+  return heapOf("createArena", options).createArena(options);
+}
+
+function heapOf(call: string, options: { readonly heap?: Heap } | undefined): Heap {
+  const heap = options?.heap;
+  if (heap === undefined) return (everybodys ??= createHeap());
+  if (!(heap instanceof Heap)) invalid(`${call}: heap must be a Heap, got ${show(heap)}`);
+  return heap;
+}

@@ -1,0 +1,11 @@
+/**
+ * A memory pool allocator for WebAssembly linear memory, with the guarantee of the Linux kernel's mempool.
+ *
+ * @packageDocumentation
+ */
+export { Arena, type ArenaOptions, type ArenaStats } from "./arena.ts";
+export { MempoolError, type ErrorCode } from "./errors.ts";
+export { create, createArena, createHeap, createHeapAsync, Heap, type HeapOptions, type HeapStats } from "./heap.ts";
+export { Views } from "./memory.ts";
+export { Pool, type PoolOptions, type PoolStats } from "./pool.ts";
+export * from "./struct.ts";

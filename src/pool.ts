@@ -1,0 +1,399 @@
+/** Pools: the front of assembly/mempool.ts. Every element and every count is the core's; here are checks and words. */
+import { MempoolError, type ErrorCode } from "./errors.ts";
+import type { Heap } from "./heap.ts";
+import { boolean, checkOptions, hex, integer, invalid, nameOf, powerOfTwo, show } from "./options.ts";
+import type { StructType } from "./struct.ts";
+import type { Core } from "./wasm.ts";
+
+/** The largest element, in bytes. */
+export const MAX_SIZE: number = 2 ** 24;
+/** The strictest alignment, in bytes. */
+export const MAX_ALIGN = 4096;
+/** The largest reserve, in elements. */
+export const MAX_MIN_NR: number = 2 ** 28;
+/** What maxNr is when it is not given: no cap but the heap's memory. */
+const UNLIMITED = 2 ** 32 - 1;
+
+/** What {@link create} takes. */
+export interface PoolOptions<Data = unknown> {
+  /**
+   * Bytes in an element: a number from 1 to 16 MiB, a struct, or a callback that is asked once, with `data`, as raid1
+   * sizes its elements: `(data) => R1Bio.offsetof("bios", data.raidDisks * 2)`.
+   */
+  readonly size: number | StructType | ((data: Data) => number);
+  /** What the `size` callback gets. */
+  readonly data?: Data;
+  /** Elements set aside in advance, from 0. The pool's guarantee: reserve + handed out >= minNr, at any time. */
+  readonly minNr: number;
+  /** At most this many elements in reserve and handed out together. Default: no cap but the heap's memory. */
+  readonly maxNr?: number;
+  /**
+   * A power of two up to 4096. Default: a struct's own; 8 for a callback's size; for a number the largest power of two
+   * that divides it, up to 16.
+   */
+  readonly align?: number;
+  /** Zero each element as it is handed out. Default: its contents are whatever was left there. */
+  readonly zero?: boolean;
+  /** The heap to live on. Default: one heap for everybody, made at first use. */
+  readonly heap?: Heap;
+  /** For messages and statistics. */
+  readonly name?: string;
+}
+
+/** What {@link Pool.stats} gives. Numbers of elements, unless it says otherwise. */
+export interface PoolStats {
+  readonly name: string;
+  /** Bytes asked for, and the alignment. */
+  readonly elementSize: number;
+  readonly align: number;
+  readonly minNr: number;
+  /** Infinity if there is no cap. */
+  readonly maxNr: number;
+  /** In the reserve now, and the fewest there ever were. */
+  readonly currNr: number;
+  readonly lowestCurrNr: number;
+  /** Handed out and not yet freed. */
+  readonly outstanding: number;
+  /** Free, in the magazine of the thread's cache. */
+  readonly cached: number;
+  /** Calls that got an element, and elements freed. */
+  readonly allocs: number;
+  readonly frees: number;
+  /** Of `allocs`: served by cache and slabs, and those that only the reserve saved. The rest asked for the reserve. */
+  readonly slabHits: number;
+  readonly reserveHits: number;
+  /** Calls that got 0, or false. */
+  readonly failures: number;
+  readonly slabs: number;
+  /** Bytes of memory in the slabs. */
+  readonly slabBytes: number;
+}
+
+/** What a pool needs of its heap, besides what everybody sees. */
+export interface HeapCore {
+  readonly heap: Heap;
+  readonly core: Core;
+  /** The heap's scratch words, through which arrays pass. */
+  scratch(): Uint32Array;
+  /** n f64 values at an address the core gave. */
+  numbers(address: number, n: number): Float64Array;
+}
+
+const errors: Readonly<Record<number, readonly [ErrorCode, string]>> = {
+  [-1]: ["ERR_FOREIGN_FREE", "is in another pool's memory"],
+  [-2]: ["ERR_DOUBLE_FREE", "is free already"],
+  [-3]: ["ERR_INTERIOR_FREE", "is inside an element, not at its start"],
+  [-4]: ["ERR_MISALIGNED_FREE", "is no multiple of the pool's alignment"],
+  [-5]: ["ERR_INVALID_ADDRESS", "was never handed out by a pool"],
+  [-6]: ["ERR_CLOSED", "is not an element still out, and the pool is closed"],
+};
+const LAST = 1;
+const INVALID = -5;
+const DOUBLE = -2;
+const CLOSED = -6;
+
+let made = 0;
+
+function sizeOf(size: unknown, data: unknown): { size: number; align: number } {
+  const call = "create";
+  if (typeof size === "function") {
+    let answer: unknown;
+    try {
+      answer = size(data);
+    } catch (cause) {
+      invalid(`${call}: size, a callback, threw ${cause instanceof Error ? cause.message : show(cause)}`, cause);
+    }
+    return { size: integer(call, "size, as its callback gave it,", answer, 1, MAX_SIZE), align: 8 };
+  }
+  if (typeof size === "object" && size !== null && "sizeof" in size && "alignof" in size) {
+    const align = powerOfTwo(call, "the alignment of size, a struct,", size.alignof, MAX_ALIGN);
+    return { size: integer(call, "size, a struct of so many bytes,", size.sizeof, 1, MAX_SIZE), align };
+  }
+  if (typeof size !== "number") {
+    invalid(`${call}: size must be a number of bytes, a struct or a callback, got ${show(size)}`);
+  }
+  const bytes = integer(call, "size", size, 1, MAX_SIZE);
+  return { size: bytes, align: Math.min(16, bytes & -bytes) };
+}
+
+const poolOptions = ["size", "data", "minNr", "maxNr", "align", "zero", "heap", "name"] as const;
+
+/** @internal Checks everything before it allocates anything. */
+export function createPool(within: HeapCore, options: PoolOptions): Pool {
+  const call = "create";
+  checkOptions(call, options, poolOptions);
+  if (options === undefined) invalid(`${call}: options must be an object, got undefined`);
+  const name = nameOf(call, options.name, `pool-${made + 1}`);
+  const minNr = integer(call, "minNr", options.minNr, 0, MAX_MIN_NR);
+  const { maxNr = Infinity, zero = false, align } = options;
+  if (maxNr !== Infinity) {
+    integer(call, "maxNr", maxNr, 1, UNLIMITED);
+    if (minNr > maxNr) invalid(`${call}: minNr (${minNr}) must not be above maxNr (${maxNr})`);
+  }
+  boolean(call, "zero", zero);
+  if (align !== undefined) powerOfTwo(call, "align", align, MAX_ALIGN);
+  const layout = sizeOf(options.size, options.data);
+  const { core } = within;
+  const spec: PoolSpec = { name, elementSize: layout.size, align: align ?? layout.align, minNr, maxNr, zero };
+  const handle = core.mempool_create(spec.elementSize, spec.align, minNr, Math.min(maxNr, UNLIMITED)) >>> 0;
+  if (handle === 0) {
+    throw new MempoolError(
+      "ERR_NO_MEMORY",
+      `create: no memory for pool "${name}" with minNr ${minNr} elements of ${spec.elementSize} bytes`,
+    );
+  }
+  made++;
+  return new Pool(within, handle, spec);
+}
+
+interface PoolSpec {
+  readonly name: string;
+  readonly elementSize: number;
+  readonly align: number;
+  readonly minNr: number;
+  readonly maxNr: number;
+  readonly zero: boolean;
+}
+
+/**
+ * A pool of elements of one size, `minNr` of them set aside in advance. Made by {@link create}.
+ *
+ * An element is an address: a number, the byte offset of the element in the heap's memory. No call here but `allocBulk`
+ * and `freeBulk` of more than 256 elements, `stats` and `exit` makes a JavaScript object.
+ */
+export class Pool implements Disposable {
+  /** The heap it lives on. */
+  readonly heap: Heap;
+  /** For messages and statistics. */
+  readonly name: string;
+  /** Bytes in an element. */
+  readonly elementSize: number;
+  /** Every element's address is a multiple of this. */
+  readonly align: number;
+  /** Elements set aside in advance. */
+  readonly minNr: number;
+  /** The cap on elements in reserve and handed out together; Infinity if there is none. */
+  readonly maxNr: number;
+  /** Resolves when the pool has been closed and the last of its elements is home. */
+  readonly closed: Promise<void>;
+
+  readonly #within: HeapCore;
+  readonly #core: Core;
+  readonly #zero: boolean;
+  readonly #handle: number;
+  // The two calls of the hit path, kept as fields so that each is one load away.
+  readonly #alloc: (pool: number) => number;
+  readonly #free: (pool: number, element: number) => number;
+  /** Open; closed with elements still out; or ended: then the core knows nothing of this pool any more. */
+  #state: "open" | "closed" | "ended" = "open";
+  #resolveClosed!: () => void;
+  /** The statistics at the end. */
+  #last: PoolStats | undefined;
+
+  /** @internal */
+  constructor(within: HeapCore, handle: number, spec: PoolSpec) {
+    this.#within = within;
+    this.#core = within.core;
+    this.#handle = handle;
+    this.#zero = spec.zero;
+    this.#alloc = spec.zero ? within.core.mempool_zalloc : within.core.mempool_alloc;
+    this.#free = within.core.mempool_free;
+    this.heap = within.heap;
+    this.name = spec.name;
+    this.elementSize = spec.elementSize;
+    this.align = spec.align;
+    this.minNr = spec.minNr;
+    this.maxNr = spec.maxNr;
+    this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
+  }
+
+  /**
+   * An element's address; 0 when backend and reserve are both empty. Takes from the cache and the slabs, which may grow
+   * the memory; then from the reserve; then reclaims what other pools and arenas keep but do not use, and tries again.
+   *
+   * Throws ERR_CLOSED after `exit`, and nothing else. Never waits. O(1), but for reclaim, which looks at every pool.
+   */
+  alloc(): number {
+    const address = this.#state === "ended" ? 0 : this.#alloc(this.#handle) >>> 0;
+    if (address === 0) this.#refuseClosed("alloc");
+    return address;
+  }
+
+  /**
+   * An element of the reserve, never of the backend; 0 when the reserve is empty. Throws ERR_CLOSED after `exit`. O(1).
+   */
+  allocPreallocated(): number {
+    this.#refuseClosed("allocPreallocated");
+    const address = this.#core.mempool_alloc_preallocated(this.#handle) >>> 0;
+    if (this.#zero) this.#core.mempool_zero(this.#handle, address);
+    return address;
+  }
+
+  /**
+   * Takes an element back: into the reserve while that is short, else into the cache. `free(0)` does nothing.
+   *
+   * Throws ERR_FOREIGN_FREE, ERR_DOUBLE_FREE, ERR_INTERIOR_FREE, ERR_MISALIGNED_FREE, ERR_INVALID_ADDRESS, or after
+   * `exit`, for anything but an element still out, ERR_CLOSED; and then nothing has changed. Never waits. O(1).
+   */
+  free(address: number): void {
+    // Only a uint32 may reach the core, which takes any other number modulo 2^32.
+    if (typeof address !== "number" || address >>> 0 !== address || this.#state === "ended") this.#freeFailed(INVALID, address);
+    else {
+      const result = this.#free(this.#handle, address);
+      if (result !== 0) this.#freed(result, address);
+    }
+  }
+
+  /**
+   * Fills `out[0..count)` with elements: all, or none and returns false, and then `out` is unchanged. Throws ERR_CLOSED
+   * after `exit`. O(count).
+   */
+  allocBulk(out: Uint32Array, count: number = length("allocBulk", "out", out)): boolean {
+    integer("allocBulk", "count", count, 0, length("allocBulk", "out", out));
+    this.#refuseClosed("allocBulk");
+    const core = this.#core;
+    const whole = this.#within.scratch().length;
+    const taken = count > whole ? new Uint32Array(count) : out;
+    for (let done = 0; done < count; ) {
+      const n = Math.min(whole, count - done);
+      const ok = core.mempool_alloc_bulk(this.#handle, core.heap_scratch(), n);
+      if (!ok) {
+        this.freeBulk(taken, done);
+        return false;
+      }
+      // Taken after the call: it may have grown the memory.
+      const scratch = this.#within.scratch();
+      for (let i = 0; i < n; i++) {
+        const address = scratch[i]!;
+        taken[done + i] = address;
+        if (this.#zero) core.mempool_zero(this.#handle, address);
+      }
+      done += n;
+    }
+    if (taken !== out) out.set(taken);
+    return true;
+  }
+
+  /**
+   * Takes back `addresses[0..count)`, all or none: if one may not be freed, or is there twice, nothing is, and the error
+   * `free` would throw names it and its index. Zeros are skipped. O(count).
+   */
+  freeBulk(addresses: Uint32Array, count: number = length("freeBulk", "addresses", addresses)): void {
+    integer("freeBulk", "count", count, 0, length("freeBulk", "addresses", addresses));
+    if (this.#state === "ended") {
+      for (let i = 0; i < count; i++) this.#freeFailed(CLOSED, addresses[i], ` (at index ${i})`);
+      return;
+    }
+    const core = this.#core;
+    const whole = this.#within.scratch().length;
+    const write = (from: number): number => {
+      const n = Math.min(whole, count - from);
+      const scratch = this.#within.scratch();
+      for (let i = 0; i < n; i++) scratch[i] = addresses[from + i]!;
+      return n;
+    };
+    // Mark all of them first, so that an element named twice is seen wherever it stands.
+    for (let from = 0; from < count; from += whole) {
+      const n = write(from);
+      const good = core.mempool_mark(this.#handle, core.heap_scratch(), n);
+      if (good === n) continue;
+      for (let back = 0; back < from; back += whole) core.mempool_unmark(this.#handle, core.heap_scratch(), write(back));
+      const address = addresses[from + good]!;
+      this.#freeFailed(core.mempool_free_check(this.#handle, address) || DOUBLE, address, ` (at index ${from + good})`);
+    }
+    for (let from = 0; from < count; from += whole) {
+      if (core.mempool_free_marked(this.#handle, core.heap_scratch(), write(from)) === LAST) this.#end();
+    }
+  }
+
+  /**
+   * Closes the pool, at any time: new allocations are refused, the reserve goes back to the heap, and elements still out
+   * stay valid until they are freed. When the last one is, `closed` resolves; at once if none is out. Again: no effect.
+   */
+  exit(): void {
+    if (this.#state !== "open") return;
+    this.#last = this.stats();
+    this.#state = "closed";
+    if (this.#core.mempool_exit(this.#handle) === 0) this.#end();
+  }
+
+  /** The same as `exit`: `using pool = create(...)`. */
+  [Symbol.dispose](): void {
+    this.exit();
+  }
+
+  /** Elements in the reserve now. */
+  get currNr(): number {
+    return this.stats().currNr;
+  }
+
+  /** Elements handed out and not yet freed. */
+  get outstanding(): number {
+    return this.stats().outstanding;
+  }
+
+  /** Whether the reserve is full. */
+  get isSaturated(): boolean {
+    return this.currNr >= this.minNr;
+  }
+
+  /** A look at the pool. After `exit`, the counts go on until the last element is home. */
+  stats(): PoolStats {
+    const ended = this.#state === "ended";
+    const last = this.#last;
+    if (ended && last) {
+      return { ...last, currNr: 0, outstanding: 0, cached: 0, frees: last.allocs, slabs: 0, slabBytes: 0 };
+    }
+    const n = this.#within.numbers(this.#core.mempool_stats(this.#handle) >>> 0, 10);
+    const slabHits = n[4]!;
+    const reserveHits = n[5]!;
+    const allocs = slabHits + reserveHits + n[6]!;
+    const outstanding = n[1]!;
+    return {
+      name: this.name,
+      elementSize: this.elementSize,
+      align: this.align,
+      minNr: this.minNr,
+      maxNr: this.maxNr,
+      currNr: n[0]!,
+      lowestCurrNr: n[3]!,
+      outstanding,
+      cached: n[2]!,
+      allocs,
+      frees: allocs - outstanding,
+      slabHits,
+      reserveHits,
+      failures: n[7]!,
+      slabs: n[8]!,
+      slabBytes: n[9]!,
+    };
+  }
+
+  #refuseClosed(call: string): void {
+    if (this.#state !== "open") throw new MempoolError("ERR_CLOSED", `${call}: pool "${this.name}" is closed`);
+  }
+
+  #freed(result: number, address: number): void {
+    if (result === LAST) this.#end();
+    else this.#freeFailed(result, address);
+  }
+
+  #freeFailed(code: number, address: unknown, where = ""): void {
+    if (address === 0) return;
+    const ended = this.#state === "ended";
+    const isAddress = typeof address === "number" && address >>> 0 === address;
+    const [name, why] = errors[ended ? CLOSED : code]!;
+    const what = isAddress ? `${hex(address)} ${why}` : `address must be an integer from 0 to 2^32 - 1, got ${show(address)}`;
+    throw new MempoolError(name, `free: ${what}${where}; pool "${this.name}"`);
+  }
+
+  #end(): void {
+    this.#state = "ended";
+    this.#resolveClosed();
+  }
+}
+
+function length(call: string, name: string, array: unknown): number {
+  if (!(array instanceof Uint32Array)) invalid(`${call}: ${name} must be a Uint32Array, got ${show(array)}`);
+  return array.length;
+}

@@ -1,0 +1,697 @@
+/**
+ * C structs in linear memory: their layout, and cursors that read and write them.
+ *
+ * Layout is the C ABI of wasm32: little endian; a scalar is aligned to its size, so 8 for u64, i64 and f64; a pointer
+ * is 4 bytes; an array is aligned as its element, a struct as its strictest field; fields keep the order they are
+ * written in, each at the next multiple of its alignment; `sizeof` is rounded up to `alignof`. A flexible array counts
+ * for alignment but not for size.
+ *
+ * A cursor is a window on one struct that `move` slides over memory. Every object reached from it (nested structs,
+ * arrays, their elements) holds the cursor's anchor and a constant offset: they all follow when the cursor moves, no
+ * two of them alias, each is made at its first use and kept, and nothing is allocated after that.
+ *
+ * What keeps it fast and right:
+ * - one class of views per type, accessors on its prototype, each a closure over its offset and its scalar's
+ *   load and store: once inlined, an access is the scalar's code with constant offsets;
+ * - load and store are written out per scalar, so that each sees one kind of typed array;
+ * - the anchor has one shape whatever the struct, so that many struct types do not make its fields slow to find, and is
+ *   itself the views, which saves a step;
+ * - the functions are short: engines inline some 900 bytes of bytecode into a function, which is about 15 accesses;
+ * - `index < view.length` fails on every stale view (see memory.ts): that branch makes the views anew;
+ * - whatever is reachable was checked to be in memory, by `move` or by the array's bounds. Arithmetic on addresses is
+ *   modulo 2^32, and the check is why it cannot wrap;
+ * - views are not extensible: a misspelt field and an index too high throw instead of making a property.
+ */
+import { MempoolError } from "./errors.ts";
+import { Views } from "./memory.ts";
+
+const limit = 2 ** 32;
+
+/** Index accessors there are at most: for arrays whose length is known, and for those where it is not. */
+const indexable = 65536;
+const indexableOpen = 1024;
+
+function invalid(what: string, must: string, value: unknown): never {
+  const got = typeof value === "string" ? JSON.stringify(value) : value === Object(value) ? "an object" : String(value);
+  throw new MempoolError("ERR_INVALID_ARGUMENT", `${what} must be ${must}, got ${got}`);
+}
+
+const isUint32 = (value: unknown): value is number => typeof value === "number" && value >>> 0 === value;
+
+/** Anything that gives access to linear memory: a heap, or `{ views }` of your own. */
+export interface HasViews {
+  readonly views: Views;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Views: what a cursor and the objects reached from it are
+
+/** Where a cursor is, shared by all views reached from it. */
+class Anchor extends Views {
+  /** The address, as an int32: a small integer to the engine wherever it is in memory. */
+  address = 0;
+  /** alignof - 1 */
+  readonly mask: number;
+  /** The bytes from the address on that must be in memory. */
+  readonly size: number;
+  /** The last address where they were known to be: memory grows, but never shrinks. */
+  last = 0;
+  /** Elements in the flexible array. If nobody told: as many as there was memory for at the last look. */
+  count: number;
+  /** If nobody told, the bytes in one; else 0. */
+  readonly stride: number;
+
+  constructor(views: Views, mask: number, size: number, count: number, stride: number) {
+    super(views.memory);
+    this.mask = mask;
+    this.size = size;
+    this.count = count;
+    this.stride = stride;
+  }
+}
+
+/** Measures a flexible array of untold length; if the views are stale, too short. */
+function recount(a: Anchor): void {
+  a.count = Math.floor((a.u8.length - (a.address >>> 0) - a.size) / a.stride);
+}
+
+class View {
+  readonly $anchor: Anchor;
+  readonly $offset: number;
+  /** The views of nested structs and arrays, or of an array's elements. */
+  readonly $parts: View[] = [];
+
+  constructor(anchor: Anchor, offset: number) {
+    this.$anchor = anchor;
+    this.$offset = offset;
+    Object.preventExtensions(this);
+  }
+
+  get address(): number {
+    return (this.$anchor.address + this.$offset) >>> 0;
+  }
+}
+
+type ViewClass = new (anchor: Anchor, offset: number) => View;
+
+/** The rare half of `move`: the memory has grown, or the address is wrong. */
+function recheck(a: Anchor, address: unknown): void {
+  const { mask, size } = a;
+  const { length } = a.refresh().u8;
+  a.last = length - size;
+  if (!isUint32(address) || !address || address & mask || address > a.last) {
+    invalid("address", `a multiple of ${mask + 1} from 1 to ${a.last}`, address);
+  }
+}
+
+function move(this: View, address: number): View {
+  const a = this.$anchor;
+  if (!(isUint32(address) && address && !(address & a.mask) && address <= a.last)) recheck(a, address);
+  a.address = address | 0;
+  if (a.stride) recount(a);
+  return this;
+}
+
+/** All arrays: what indexes them with brackets. */
+abstract class Rows extends View {
+  abstract readonly length: number;
+  abstract get(index: number): unknown;
+  set?(index: number, value: unknown): void;
+
+  *[Symbol.iterator](): Generator<unknown, void, undefined> {
+    for (let i = 0; i < this.length; i++) yield this.get(i);
+  }
+}
+
+let indexed = 0;
+
+/** Gives Rows accessors for the indices below count. All arrays there are share them. */
+function growIndex(count: number): void {
+  for (; indexed < count; indexed++) {
+    const i = indexed;
+    Object.defineProperty(Rows.prototype, i, {
+      get(this: Rows) {
+        return i < this.length ? this.get(i) : undefined;
+      },
+      set(this: Rows, value: unknown) {
+        this.set!(i, value);
+      },
+    });
+  }
+}
+
+function beyond(rows: Rows, index: unknown): void {
+  const { length } = rows;
+  if (!isUint32(index) || index >= length) invalid("index", `an integer from 0 to ${length - 1}`, index);
+}
+
+function rowsOf({ element, length }: ArrayType): ViewClass {
+  const size = element.sizeof;
+  const bound = length === undefined ? (view: View) => view.$anchor.count : () => length;
+
+  /** The element's offset from the anchor. */
+  const at = (rows: Rows, index: number): number => {
+    if (!(index >>> 0 === index && index < bound(rows))) beyond(rows, index);
+    return rows.$offset + index * size;
+  };
+
+  abstract class Sized extends Rows {
+    constructor(anchor: Anchor, offset: number) {
+      super(anchor, offset);
+      growIndex(Math.min(...(length === undefined && anchor.stride ? [indexableOpen] : [bound(this), indexable])));
+    }
+    get length(): number {
+      const a = this.$anchor;
+      if (a.stride) recount(a.refresh());
+      return bound(this);
+    }
+  }
+
+  if (element instanceof Scalar) {
+    const { load, store } = element;
+    return class extends Sized {
+      get(index: number): unknown {
+        return load(this.$anchor, at(this, index));
+      }
+      override set(index: number, value: unknown): void {
+        store(this.$anchor, at(this, index), value);
+      }
+    };
+  }
+  return class extends Sized {
+    get(index: number): unknown {
+      const offset = at(this, index);
+      return (this.$parts[index] ??= new element.$view(this.$anchor, offset));
+    }
+  };
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Types
+
+/** A number, a boolean, or an address. The constants {@link i8} to {@link bool}, or what {@link pointer} gave. */
+export class Scalar<V = any> {
+  /** The type's name: "u32", "bool", "pointer". */
+  readonly name: string;
+  /** Bytes. */
+  readonly sizeof: number;
+  /** Bytes; equals `sizeof`. */
+  readonly alignof: number;
+  /** For inference only: what a field of this type reads as. Never there at run time. */
+  declare readonly value: V;
+  /** @internal */
+  readonly flexible = false;
+  /** @internal */
+  readonly load: (anchor: Anchor, offset: number) => V;
+  /** @internal */
+  readonly store: (anchor: Anchor, offset: number, value: V) => void;
+
+  /** @internal */
+  constructor(name: string, size: number, load: Scalar<V>["load"], store: Scalar<V>["store"]) {
+    this.name = name;
+    this.sizeof = this.alignof = size;
+    this.load = load;
+    this.store = store;
+  }
+}
+
+/** An address, 4 bytes, read and written as a number. See {@link pointer}. */
+export class Pointer extends Scalar<number> {
+  /** @internal */
+  readonly $target: StructType | (() => void) | undefined;
+
+  /** @internal */
+  constructor(target: StructType | (() => void) | undefined) {
+    super("pointer", 4, u32.load, u32.store);
+    this.$target = target;
+  }
+
+  /** What it points to, if that was told. Documentation only: nothing checks what an address leads to. */
+  get target(): StructType | undefined {
+    return typeof this.$target === "function" ? (this.$target() as unknown as StructType | undefined) : this.$target;
+  }
+}
+
+/** A fixed or flexible array, made by {@link array} and {@link flexible}. */
+export class ArrayType<E extends FieldType = any, N extends number | undefined = number | undefined> {
+  /** "array" or "flexible". */
+  readonly name: string;
+  readonly element: E;
+  /** How many elements; undefined for a flexible array. */
+  readonly length: N;
+  /** @internal */
+  $class: ViewClass | undefined;
+
+  /** @internal */
+  constructor(name: string, element: E, length: N) {
+    this.name = name;
+    this.element = element;
+    this.length = length;
+  }
+  /** Bytes; 0 for a flexible array. */
+  get sizeof(): number {
+    return this.extent(this.length ?? 0);
+  }
+  /** Bytes; the element's. */
+  get alignof(): number {
+    return this.element.alignof;
+  }
+  /** @internal */
+  get flexible(): boolean {
+    return this.length === undefined;
+  }
+  /** @internal */
+  get $view(): ViewClass {
+    return (this.$class ??= rowsOf(this));
+  }
+  /** @internal The bytes of so many elements. */
+  extent(count: number): number {
+    return this.element.sizeof * count;
+  }
+}
+
+/** What a struct's field can be. */
+export type FieldType = Scalar | ArrayType | StructType;
+type Composite = ArrayType | StructType;
+
+/** The argument of {@link struct}. */
+export type Fields = Readonly<Record<string, FieldType>>;
+
+/** One field as laid out. */
+export interface Field<Name extends string = string> {
+  readonly name: Name;
+  readonly type: FieldType;
+  /** Bytes from the start of the struct. */
+  readonly offset: number;
+  /** Bytes; 0 for a flexible array. */
+  readonly size: number;
+}
+
+/** A C struct's layout, made by {@link struct}. Itself a type for fields of other structs. */
+export class StructType<F extends Fields = any> {
+  readonly name = "struct";
+  /** Bytes, padding included; a flexible array counts for none. */
+  readonly sizeof: number;
+  /** Bytes; the strictest field's. */
+  readonly alignof: number;
+  /** The fields in order. */
+  readonly fields: readonly Field<keyof F & string>[];
+  /** @internal Ends in a flexible array, or in a struct that does. */
+  readonly flexible: boolean;
+  /** @internal */
+  readonly $view: ViewClass;
+  readonly #cursor: ViewClass;
+
+  /** @internal */
+  constructor(definition: F) {
+    const entries = Object.entries(definition ?? {});
+    const parts: [Composite, number][] = [];
+    class Part extends View {
+      constructor(anchor: Anchor, offset: number) {
+        super(anchor, offset);
+        for (const [type, at] of parts) this.$parts.push(new type.$view(anchor, offset + at));
+      }
+    }
+    let end = 0;
+    let alignof = 1;
+    this.fields = Object.freeze(
+      entries.map(([name, type], slot) => {
+        if (/^(address|move|\$.*|\d+)$/.test(name))
+          invalid("field name", "none of address, move, $... and digits", name);
+        checkType(name, type, slot > 0 && slot === entries.length - 1);
+        const size = type.sizeof;
+        const offset = Math.ceil(end / type.alignof) * type.alignof;
+        end = offset + size;
+        alignof = Math.max(alignof, type.alignof);
+        Object.defineProperty(
+          Part.prototype,
+          name,
+          type instanceof Scalar ? scalarAt(type, offset) : partAt(parts.push([type, offset]) - 1),
+        );
+        return Object.freeze({ name, type, offset, size });
+      }),
+    );
+    if (!entries.length) invalid("fields", "one or more", 0);
+    this.flexible = entries.at(-1)![1].flexible;
+    this.alignof = alignof;
+    this.sizeof = Math.ceil(end / alignof) * alignof;
+    if (this.sizeof >= limit) invalid(`field ${entries.at(-1)![0]}`, "within 2^32 - 1 bytes", end);
+    this.$view = Part;
+    this.#cursor = class extends Part {};
+    Object.defineProperty(this.#cursor.prototype, "move", { value: move });
+  }
+
+  /**
+   * The offset of a field in bytes, or of an element of an array field, as C's `offsetof(struct r1bio, bios[n])`. For a
+   * flexible array that is the size of an element with n entries, as a pool's size callback wants it. An index may be
+   * anything for a flexible array, and up to the length, inclusive, for a fixed one.
+   *
+   * Throws ERR_INVALID_ARGUMENT for a field there is not, an index that is wrong or on no array, and a result beyond
+   * 2^32 - 1. Takes time in proportion to the number of fields: not for the hot path.
+   */
+  offsetof<K extends keyof F & string>(field: K, ...index: F[K] extends ArrayType ? [index?: number] : []): number;
+  offsetof(field: string, ...[index]: [index?: number]): number {
+    const found = this.fields.find(({ name }) => name === field);
+    if (!found) invalid("field", "one of the struct's", field);
+    const { type, offset } = found;
+    if (index === undefined) return offset;
+    if (!(type instanceof ArrayType)) invalid(`field ${field}`, "an array to be indexed", index);
+    const max = type.length ?? Math.floor((limit - 1 - offset) / type.element.sizeof);
+    if (!(isUint32(index) && index <= max)) invalid(`index of field ${field}`, `an integer from 0 to ${max}`, index);
+    return offset + type.extent(index);
+  }
+
+  /**
+   * A cursor on the struct at an address. Fields are its properties; numbers are converted as typed arrays convert them
+   * (modulo 2^bits, u64 and i64 as bigint), bool is a boolean. Make one and `move` it: moving and field access allocate
+   * nothing. The engine, though, may allocate a bigint for a u64 or i64 it reads, and a number for an f32, an f64 or a
+   * u32 from 2^31 it reads in code it has not optimised, or in a function of more than some 15 accesses, where it stops
+   * inlining: keep hot functions short. A cursor costs about 1 KB and some microseconds.
+   *
+   * `length` is the number of elements in the flexible array, for a struct that ends in one. It stays the cursor's as
+   * it moves. Without it, as in C, only the end of the memory bounds the array, and `[i]` serves the first 1024
+   * elements (see {@link ArrayView}).
+   *
+   * Any thread, while the memory lives; growth by anyone does no harm. Nothing checks that a struct is there. Throws
+   * ERR_INVALID_ARGUMENT for an address that is no uint32, is 0, is no multiple of `alignof` or whose struct ends
+   * beyond the memory, and for a length that is wrong or has no flexible array.
+   */
+  at(heap: HasViews, address: number, ...length: HasFlexible<F> extends true ? [length?: number] : []): Cursor<this>;
+  at(heap: HasViews, address: number, ...[length]: [length?: number]): any {
+    if (!heap?.views) invalid("heap", "something with views", heap);
+    if (length !== undefined && !(this.flexible && isUint32(length) && this.extent(length) < limit)) {
+      invalid("length", "how many elements the flexible array at the end has", length);
+    }
+    const count = length ?? 0;
+    const stride = length === undefined ? this.extent(1) - this.extent(0) : 0;
+    const anchor = new Anchor(heap.views, this.alignof - 1, this.extent(count), count, stride);
+    return move.call(new this.#cursor(anchor, 0), address);
+  }
+
+  /** @internal The bytes in use with so many elements in the flexible array. */
+  extent(length: number): number {
+    const { type, offset } = this.fields.at(-1)!;
+    return this.flexible ? offset + (type as Composite).extent(length) : this.sizeof;
+  }
+}
+
+/** Types are checked here and not where they are made, to name the field. */
+function checkType(name: string, type: FieldType, mayFlex: boolean): void {
+  const what = `field ${name}`;
+  if (type instanceof ArrayType) {
+    const { length, element } = type;
+    if (length !== undefined && !(isUint32(length) && length))
+      invalid(`length of ${what}`, "a positive integer", length);
+    checkType(name, element, false);
+  } else if (!(type instanceof Scalar || type instanceof StructType)) invalid(`type of ${what}`, "a field type", type);
+  if (type.flexible && !mayFlex) invalid(what, "last, not first and in no array to be flexible", type.name);
+}
+
+const scalarAt = ({ load, store }: Scalar, offset: number): PropertyDescriptor & ThisType<View> => ({
+  get() {
+    return load(this.$anchor, this.$offset + offset);
+  },
+  set(value) {
+    store(this.$anchor, this.$offset + offset, value);
+  },
+});
+
+const partAt = (slot: number): PropertyDescriptor & ThisType<View> => ({
+  get() {
+    return this.$parts[slot];
+  },
+});
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What types become
+
+/** What a field of a type is to its cursor: number, bigint or boolean; {@link Struct}; {@link ArrayView}. */
+export type FieldValue<T> =
+  T extends Scalar<infer V>
+    ? V
+    : T extends ArrayType<infer E>
+      ? ArrayView<E>
+      : T extends StructType<infer F>
+        ? Struct<F>
+        : never;
+
+/** A struct in memory: its fields, and its address. Nested ones follow the cursor they were reached from. */
+export type Struct<F extends Fields> = {
+  -readonly [K in keyof F as F[K] extends Scalar ? K : never]: FieldValue<F[K]>;
+} & {
+  readonly [K in keyof F as F[K] extends Scalar ? never : K]: FieldValue<F[K]>;
+} & {
+  /** Where it is, in bytes. */
+  readonly address: number;
+};
+
+/** What `at` of a struct type gives: `Cursor<typeof R1Bio>`. */
+export type Cursor<S extends StructType> =
+  S extends StructType<infer F>
+    ? Struct<F> & {
+        /**
+         * Goes to another struct of this type, and everything reached from this cursor with it. Checks the address as
+         * {@link StructType.at} does; allocates nothing. On an error the cursor stays. Returns the cursor.
+         */
+        move(address: number): Cursor<S>;
+      }
+    : never;
+
+/**
+ * An array in memory. `[i]` and `get`, `set` are the same but for two things. `[i]` is an accessor on the prototype,
+ * which engines run outside optimised code, about 0.1 us each: use `get` and `set` in hot loops, they cost what a field
+ * does. And beyond the end `[i]` reads as undefined and throws on writing, as `get` and `set` throw
+ * ERR_INVALID_ARGUMENT.
+ *
+ * `[i]` serves all elements if the length is known, by the type or by `at`, and at most 65536; else the first 1024.
+ * `get` and `set` serve all. Elements that are structs or arrays have an object each, made at first use: to visit
+ * very many, move a cursor over them instead.
+ */
+export type ArrayView<E extends FieldType> = Elements<E> &
+  (E extends Scalar ? { [index: number]: FieldValue<E> } : { readonly [index: number]: FieldValue<E> });
+
+/** What arrays have besides `[i]`. */
+export interface Elements<E extends FieldType> extends Iterable<FieldValue<E>> {
+  /** Elements; of a flexible array of unknown length, as many as there is memory for. */
+  readonly length: number;
+  /** Where its first element is, in bytes. */
+  readonly address: number;
+  /** An element. Throws ERR_INVALID_ARGUMENT beyond the end. */
+  get(index: number): FieldValue<E>;
+  /** Writes an element that is a scalar. Throws ERR_INVALID_ARGUMENT beyond the end. */
+  set(index: number, value: E extends Scalar ? FieldValue<E> : never): void;
+}
+
+type HasFlexible<F> = true extends { [K in keyof F]: IsFlexible<F[K]> }[keyof F] ? true : false;
+type IsFlexible<T> =
+  T extends ArrayType<any, undefined> ? true : T extends StructType<infer F> ? HasFlexible<F> : false;
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What definitions are written with
+
+/**
+ * Lays out a C struct.
+ *
+ * ```ts
+ * const R1Bio = struct({ sector: u64, remaining: i32, state: u32, masterBio: pointer(Bio), bios: flexible(pointer(Bio)) });
+ * R1Bio.offsetof("bios", 2); // 28
+ * const bio = R1Bio.at(heap, pool.alloc(), 2);
+ * bio.sector = 8n;
+ * bio.bios[1] = other.address;
+ * ```
+ *
+ * Throws ERR_INVALID_ARGUMENT, naming the field, for: no fields; an unknown type; an array length that is no positive
+ * integer; a flexible array that is not last, is in an array or is alone; a struct of 2^32 bytes or more; and the names
+ * `address`, `move`, those that begin with `$` and those of digits only. Costs some microseconds per field.
+ */
+export function struct<const F extends Fields>(fields: F): StructType<F> {
+  return new StructType(fields);
+}
+
+/** A field of n elements, one after the other: scalars, pointers, structs or arrays. */
+export function array<E extends FieldType>(type: E, n: number): ArrayType<E, number> {
+  return new ArrayType("array", type, n ?? NaN);
+}
+
+/** A flexible array member, `type name[]` in C: the last field only, with as many elements as memory was taken for. */
+export function flexible<E extends FieldType>(type: E): ArrayType<E, undefined> {
+  return new ArrayType("flexible", type, undefined);
+}
+
+/** An address. What it points to is for readers: a struct type, or for one not yet defined `() => Type`. */
+export function pointer(target?: StructType | (() => void)): Pointer {
+  return new Pointer(target);
+}
+
+/** The view that has taken the place of a stale one. What every access does that finds its index beyond the view. */
+function fresh<T extends Views[keyof Views]>(a: Anchor, stale: T): T {
+  return Object.values(a.refresh()).find((view) => view.constructor === stale.constructor) as T;
+}
+
+/** An 8-bit signed integer. */
+export const i8: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
+  "i8",
+  1,
+  (a, o) => {
+    const v = a.i8;
+    const i = (a.address + o) >>> 0;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.i8;
+    const i = (a.address + o) >>> 0;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** An 8-bit unsigned integer. */
+export const u8: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
+  "u8",
+  1,
+  (a, o) => {
+    const v = a.u8;
+    const i = (a.address + o) >>> 0;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.u8;
+    const i = (a.address + o) >>> 0;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** A 16-bit signed integer. */
+export const i16: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
+  "i16",
+  2,
+  (a, o) => {
+    const v = a.i16;
+    const i = (a.address + o) >>> 1;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.i16;
+    const i = (a.address + o) >>> 1;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** A 16-bit unsigned integer. */
+export const u16: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
+  "u16",
+  2,
+  (a, o) => {
+    const v = a.u16;
+    const i = (a.address + o) >>> 1;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.u16;
+    const i = (a.address + o) >>> 1;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** A 32-bit signed integer. */
+export const i32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
+  "i32",
+  4,
+  (a, o) => {
+    const v = a.i32;
+    const i = (a.address + o) >>> 2;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.i32;
+    const i = (a.address + o) >>> 2;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** A 32-bit unsigned integer. */
+export const u32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
+  "u32",
+  4,
+  (a, o) => {
+    const v = a.u32;
+    const i = (a.address + o) >>> 2;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.u32;
+    const i = (a.address + o) >>> 2;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** A 64-bit signed integer, a bigint. */
+export const i64: Scalar<bigint> = /* @__PURE__ */ new Scalar<bigint>(
+  "i64",
+  8,
+  (a, o) => {
+    const v = a.i64;
+    const i = (a.address + o) >>> 3;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.i64;
+    const i = (a.address + o) >>> 3;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** A 64-bit unsigned integer, a bigint. */
+export const u64: Scalar<bigint> = /* @__PURE__ */ new Scalar<bigint>(
+  "u64",
+  8,
+  (a, o) => {
+    const v = a.u64;
+    const i = (a.address + o) >>> 3;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.u64;
+    const i = (a.address + o) >>> 3;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** A C float. */
+export const f32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
+  "f32",
+  4,
+  (a, o) => {
+    const v = a.f32;
+    const i = (a.address + o) >>> 2;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.f32;
+    const i = (a.address + o) >>> 2;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** A C double. */
+export const f64: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
+  "f64",
+  8,
+  (a, o) => {
+    const v = a.f64;
+    const i = (a.address + o) >>> 3;
+    return (i < v.length ? v : fresh(a, v))[i]!;
+  },
+  (a, o, x) => {
+    const v = a.f64;
+    const i = (a.address + o) >>> 3;
+    (i < v.length ? v : fresh(a, v))[i] = x;
+  },
+);
+
+/** A C bool: one byte, 0 or 1, a boolean. Any byte but 0 reads as true. */
+export const bool: Scalar<boolean> = /* @__PURE__ */ new Scalar<boolean>(
+  "bool",
+  1,
+  (a, o) => u8.load(a, o) !== 0,
+  (a, o, x) => u8.store(a, o, x ? 1 : 0),
+);

@@ -1,0 +1,57 @@
+/** The wasm modules: inlined as text, decoded without Buffer, atob or fetch, compiled once each. */
+import * as text from "./generated/wasm.ts";
+
+/** What the core exports: the ABI of docs/abi.h. Addresses come back as i32: `>>> 0` makes them addresses. */
+export interface Core {
+  readonly memory?: WebAssembly.Memory;
+  abi_version(): number;
+  heap_create(base: number, bytes: number, maxPages: number, grows: number): number;
+  heap_attach(heap: number): number;
+  heap_stats(): number;
+  heap_scratch(): number;
+  heap_trim(): number;
+  heap_fail_nth(n: number): number;
+  mempool_create(size: number, align: number, minNr: number, maxNr: number): number;
+  mempool_alloc(pool: number): number;
+  mempool_zalloc(pool: number): number;
+  mempool_alloc_preallocated(pool: number): number;
+  mempool_zero(pool: number, element: number): number;
+  mempool_alloc_bulk(pool: number, array: number, count: number): number;
+  mempool_free(pool: number, element: number): number;
+  mempool_free_check(pool: number, element: number): number;
+  mempool_mark(pool: number, array: number, count: number): number;
+  mempool_unmark(pool: number, array: number, count: number): void;
+  mempool_free_marked(pool: number, array: number, count: number): number;
+  mempool_exit(pool: number): number;
+  mempool_stats(pool: number): number;
+  arena_create(chunkBytes: number): number;
+  arena_alloc(arena: number, bytes: number, align: number): number;
+  arena_mark(arena: number): number;
+  arena_reset(arena: number, mark: number): number;
+  arena_exit(arena: number): void;
+  arena_stats(arena: number): number;
+}
+
+/** What the checker exports. */
+export interface Checker {
+  heap_check(heap: number): number;
+}
+
+export type ModuleName = keyof typeof text;
+
+const compiled: { [Name in ModuleName]?: WebAssembly.Module } = {};
+
+export function bytesOf(name: ModuleName): Uint8Array<ArrayBuffer> {
+  const hex = text[name]();
+  const bytes = new Uint8Array(hex.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.substring(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
+
+export function moduleOf(name: ModuleName): WebAssembly.Module {
+  return (compiled[name] ??= new WebAssembly.Module(bytesOf(name)));
+}
+
+export async function moduleOfAsync(name: ModuleName): Promise<WebAssembly.Module> {
+  return (compiled[name] ??= await WebAssembly.compile(bytesOf(name)));
+}

@@ -1,0 +1,302 @@
+/** The example as its users meet it: a process with arguments, two streams, an exit code, and files. */
+import { spawn, spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { UsageError, parseOptions } from "../../examples/raid1/options.ts";
+import type { Result } from "../../examples/raid1/report.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const command = ["--import", "tsx", "examples/raid1/main.ts"];
+
+const BYTES = 8 * 1024 * 1024 + 12345;
+const BLOCKS = 129;
+/** Small enough for 8 MB to be a load. */
+const SMALL = ["--heap", "1M", "--min-nr", "4"];
+
+let fixtures: string;
+let input: string;
+let inputSha256: string;
+/** The TMPDIR of the process under test. */
+let scratch: string;
+
+beforeAll(() => {
+  fixtures = mkdtempSync(join(tmpdir(), "raid1-test-"));
+  scratch = mkdtempSync(join(fixtures, "tmp-"));
+  input = join(fixtures, "input");
+  const content = randomBytes(BYTES);
+  writeFileSync(input, content);
+  inputSha256 = createHash("sha256").update(content).digest("hex");
+});
+afterAll(() => rmSync(fixtures, { recursive: true }));
+afterEach(() => expect(leftovers()).toEqual([]));
+
+const leftovers = (): string[] => readdirSync(scratch).filter((name) => name.startsWith("wasm-mempool"));
+const environment = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  NO_COLOR: undefined,
+  FORCE_COLOR: undefined,
+  TMPDIR: scratch,
+  TEMP: scratch,
+  TMP: scratch,
+});
+
+interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function raid1(args: string[], meanwhile?: (kill: (signal: NodeJS.Signals) => void) => void): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [...command, ...args], { cwd: root, env: environment() });
+    const outcome: Outcome = { code: null, stdout: "", stderr: "" };
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (outcome.stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (outcome.stderr += text));
+    child.on("error", reject).on("close", (code) => resolve({ ...outcome, code }));
+    meanwhile?.((signal) => child.kill(signal));
+  });
+}
+
+async function json(args: string[]): Promise<Result> {
+  const { code, stdout, stderr } = await raid1([...args, "--json"]);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  return JSON.parse(stdout) as Result;
+}
+
+/** One line for a person, nothing for a program, and no stack trace. */
+async function refused(args: string[], code: number, ...parts: string[]): Promise<void> {
+  const outcome = await raid1(args);
+  expect(outcome.stdout).toBe("");
+  expect(outcome.stderr.trimEnd().split("\n")).toHaveLength(code === 2 ? 2 : 1);
+  for (const part of ["raid1: ", ...parts]) expect(outcome.stderr).toContain(part);
+  expect(outcome.code).toBe(code);
+}
+
+describe("the load", () => {
+  let result: Result;
+  beforeAll(async () => void (result = await json([...SMALL, input])));
+
+  it("mirrors every byte although memory runs out, and one mirror breaks", () => {
+    expect(result.input).toEqual({ path: input, bytes: BYTES, blocks: BLOCKS, blockSize: 65536 });
+    expect(result.failure).toBeNull();
+    expect(result.directory).toBeNull();
+
+    const run = result.withReserve;
+    expect(run).toMatchObject({ minNr: 4, stalled: false, blocks: BLOCKS, bytes: BYTES, bytesLost: 0, problems: [] });
+    expect(run).toMatchObject({ heapBytes: 1024 * 1024, sha256: inputSha256, rebuilt: { blocks: BLOCKS } });
+    expect(run.requests).toBe(2 * BLOCKS);
+    expect(run.blockWrites).toBeGreaterThanOrEqual(BLOCKS + 64);
+    expect(run.blockWrites).toBeLessThan(2 * BLOCKS);
+    expect(run.waited).toBeGreaterThan(0);
+    expect(run.cacheBlocks).toBeGreaterThan(0);
+
+    expect(run.disks.map(({ name, state }) => [name, state])).toEqual([
+      ["mirror-0", "verified"],
+      ["mirror-1", "failed"],
+      ["mirror-1-replacement", "verified"],
+    ]);
+    expect(run.disks[0]!.sha256).toBe(inputSha256);
+    expect(run.disks[1]!.error).toMatch(/EBADF|EPERM/);
+    expect(run.disks[1]!.failedAtByte).toBeGreaterThan(0);
+  });
+
+  it("lives on the reserve, and says so truly", () => {
+    const { pools, waited, requests } = result.withReserve;
+    expect(pools.map(({ name, minNr }) => [name, minNr])).toEqual([
+      ["r1bio", 4],
+      ["bio", 8],
+      ["buffer", 4],
+    ]);
+    for (const pool of pools) {
+      expect(pool.outstanding).toBe(0);
+      expect(pool.currNr).toBe(pool.minNr);
+      expect(pool.slabHits + pool.reserveHits).toBe(pool.allocs);
+      expect(pool.frees).toBe(pool.allocs);
+    }
+    const [r1bio, bio, buffer] = pools;
+    // offsetof(bios) + two mirrors and two replacements, rounded up to alignof
+    expect(r1bio!.elementSize).toBe(40);
+    expect(bio!.allocs).toBeGreaterThan(requests);
+    expect(buffer!.allocs).toBeGreaterThanOrEqual(requests);
+    expect(buffer!.reserveHits).toBeGreaterThan(BLOCKS);
+    expect(buffer!.lowestCurrNr).toBe(0);
+    expect(buffer!.waited).toBeGreaterThan(0);
+    expect(pools.reduce((sum, pool) => sum + pool.waited, 0)).toBe(waited);
+  });
+
+  it("stalls without a reserve", () => {
+    const run = result.withoutReserve!;
+    expect(run).toMatchObject({ minNr: 0, stalled: true, rebuilt: null, sha256: null, problems: [] });
+    expect(run.blocks).toBeLessThan(BLOCKS);
+    expect(run.bytesLost).toBe(BYTES - run.bytes);
+    expect(run.bytesLost).toBeGreaterThan(0);
+    for (const pool of run.pools) expect(pool).toMatchObject({ minNr: 0, reserveHits: 0, outstanding: 0 });
+    for (const disk of run.disks) expect(disk.state).toBe("incomplete");
+  });
+
+  it("is a failure if no reserve is what was asked for", async () => {
+    const { code, stdout, stderr } = await raid1(["--heap", "1M", "--min-nr", "0", "--json", input]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("minNr 0");
+    expect(JSON.parse(stdout)).toMatchObject({ withReserve: { stalled: true }, withoutReserve: null });
+  });
+
+  it("needs a reserve of one request, no more", async () => {
+    const { withReserve } = await json(["--heap", "1M", "--min-nr", "1", input]);
+    expect(withReserve).toMatchObject({ stalled: false, bytes: BYTES });
+  });
+
+  it("does not stall where there is memory for all", async () => {
+    const { withReserve, withoutReserve } = await json(["--heap", "64M", input]);
+    expect(withReserve).toMatchObject({ stalled: false, waited: 0 });
+    expect(withoutReserve).toMatchObject({ stalled: false, bytes: BYTES });
+    for (const pool of withReserve.pools) expect(pool.reserveHits).toBe(0);
+  });
+
+  it("has as many mirrors as it is told, and keeps them where it is told", async () => {
+    const out = join(fixtures, "out", "deeper");
+    const { directory, withReserve } = await json([...SMALL, "--disks", "3", "--out", out, input]);
+    expect(directory).toBe(out);
+    expect(withReserve.disks.map(({ state }) => state)).toEqual(["verified", "failed", "verified", "verified"]);
+    expect(withReserve.pools[0]!.elementSize).toBe(48);
+    for (const name of ["mirror-0.img", "mirror-1-replacement.img", "mirror-2.img"]) {
+      expect(
+        createHash("sha256")
+          .update(readFileSync(join(out, name)))
+          .digest("hex"),
+      ).toBe(inputSha256);
+    }
+    expect(readdirSync(out)).toHaveLength(4);
+  });
+});
+
+describe("what people see", () => {
+  it("is help", async () => {
+    const { code, stdout, stderr } = await raid1(["--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const option of ["--disks N", "--min-nr N", "--heap BYTES", "--out DIR", "--keep", "--json", "--help"]) {
+      expect(stdout).toContain(option);
+    }
+  });
+
+  it("is a summary, without colours or a bar where there is no terminal", async () => {
+    const { code, stdout, stderr } = await raid1([...SMALL, input]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).not.toContain("\x1b");
+    for (const part of [input, "8,400,953 bytes", "129 blocks", "from the reserve", "lowest curr_nr", "verified"]) {
+      expect(stdout).toContain(part);
+    }
+    expect(stdout).toMatch(/Without a reserve[^]*stalled +after \d+ blocks[^]*never made it +[\d,]+ bytes/);
+  });
+
+  const script = spawnSync("script", ["--version"], { encoding: "utf8" }).stdout ?? "";
+  it.runIf(script.includes("util-linux"))("is a progress bar in a terminal, with colours unless NO_COLOR", () => {
+    const line = [process.execPath, ...command, ...SMALL, input].map((word) => `'${word}'`).join(" ");
+    const terminal = (env: NodeJS.ProcessEnv): string =>
+      spawnSync("script", ["-qec", `stty cols 120; ${line}`, "/dev/null"], {
+        cwd: root,
+        encoding: "utf8",
+        env: { ...environment(), TERM: "xterm-256color", ...env },
+      }).stdout;
+    const coloured = terminal({});
+    expect(coloured).toMatch(/\rcopying +.*█.* MB {2}\d+ MB\/s {2}\d+ in flight/);
+    expect(coloured).toContain("\x1b[1m");
+    const plain = terminal({ NO_COLOR: "1" });
+    expect(plain).toMatch(/\rcopying +█*░* +\d+%/);
+    // what is left is the end of the line being erased
+    expect(plain.replaceAll("\x1b[K", "")).not.toContain("\x1b");
+  });
+});
+
+describe("mistakes", () => {
+  it("on the command line", async () => {
+    await refused(["--disks", "9"], 2, '--disks must be a whole number from 2 to 8, but is "9"', "Try --help.");
+    await refused(["--unknown"], 2, "Unknown option '--unknown'", "Try --help.");
+  });
+
+  it.each([
+    [["--disks", "1"], "--disks", '"1"'],
+    [["--disks", "2.5"], "--disks", '"2.5"'],
+    [["--disks", "-2"], "--disks", '"-2"'],
+    [["--disks", ""], "--disks", '""'],
+    [["--disks"], "--disks", "missing"],
+    [["--min-nr", "many"], "--min-nr", '"many"'],
+    [["--min-nr", "1025"], "--min-nr", '"1025"'],
+    [["--heap", "4X"], "--heap", '"4X"'],
+    [["--heap", "1"], "--heap", '"1"'],
+    [["--heap", "2G"], "--heap", '"2G"'],
+    [["--json=yes"], "--json"],
+    [["a", "b"], "one input", '"a", "b"'],
+  ] as [string[], ...string[]][])("on the command line: %j", (args, ...parts) => {
+    for (const part of parts) expect(() => parseOptions(args)).toThrow(part);
+    expect(() => parseOptions(args)).toThrow(UsageError);
+  });
+
+  it("in the input: missing, a directory, empty, a device", async () => {
+    const missing = join(fixtures, "missing");
+    const empty = join(fixtures, "empty");
+    writeFileSync(empty, "");
+    await Promise.all([
+      refused([missing], 1, JSON.stringify(missing), "ENOENT"),
+      refused([fixtures], 1, JSON.stringify(fixtures), "directory"),
+      refused([empty], 1, JSON.stringify(empty), "empty"),
+      existsSync("/dev/null") && refused(["/dev/null"], 1, '"/dev/null"', "not a regular file"),
+    ]);
+  });
+
+  it.skipIf(process.getuid?.() === 0)("in the input: not readable", async () => {
+    const secret = join(fixtures, "secret");
+    writeFileSync(secret, "secret", { mode: 0 });
+    await refused([secret], 1, JSON.stringify(secret), "EACCES");
+  });
+
+  it("in the heap: too small for the reserves", async () => {
+    await refused(["--heap", "1M", "--min-nr", "64", input], 1, "--heap 1048576", "--min-nr 64");
+  });
+
+  it("in --out: a file, or the directory of the input", async () => {
+    await refused(["--out", input, input], 1, "--out", JSON.stringify(input));
+    const out = join(fixtures, "self");
+    mkdirSync(out);
+    const self = join(out, "mirror-0.img");
+    writeFileSync(self, "precious");
+    await refused(["--out", out, self], 2, JSON.stringify(self), JSON.stringify(out));
+    expect(readFileSync(self, "utf8")).toBe("precious");
+  });
+
+  it.runIf(existsSync("/dev/full")).each([[[0, 1]], [[0]], [[1]]])("a full disk under mirrors %j", async (full) => {
+    const out = mkdtempSync(join(fixtures, "full-"));
+    for (const i of full) symlinkSync("/dev/full", join(out, `mirror-${i}.img`));
+    await refused([...SMALL, "--out", out, input], 1, join(out, `mirror-${full[0]}.img`), "ENOSPC");
+    expect(readdirSync(out)).toEqual([]);
+    expect(existsSync("/dev/full")).toBe(true);
+  });
+
+  it.each(["SIGINT", "SIGTERM"] as const)("%s cleans up", async (signal) => {
+    const out = join(fixtures, `stopped-${signal}`);
+    const { code, stdout } = await raid1(["--out", out], (kill) => {
+      const timer = setInterval(() => {
+        if (!existsSync(join(out, "mirror-1.img"))) return;
+        clearInterval(timer);
+        kill(signal);
+      }, 2);
+    });
+    expect(code).toBe(signal === "SIGINT" ? 130 : 143);
+    expect(stdout).toBe("");
+    expect(readdirSync(out)).toEqual([]);
+  });
+});
