@@ -252,7 +252,12 @@ export class Heap {
   rows: u32;
   /** Where a record being allocated passes through. */
   round: u64;
-  spare0: u64;
+  /** Leaves of the page map that there are; those of them not yet in use, and where the next of them is. */
+  leaves: u32;
+  spareLeaves: u32;
+  spareLeaf: usize;
+  spare0: u32;
+  spare1: u64;
 }
 
 export const HEAP_MAGIC: u32 = 0x6c6f6f70;
@@ -260,14 +265,14 @@ export const HEAP_MAGIC: u32 = 0x6c6f6f70;
 export const HEAP_AT_ZERO: u32 = 1024;
 export const HEAP_PAGES: u32 = 2;
 
-/** The cache of records. */
-export const HEAP_RECORDS: u32 = 64;
+/** The cache of records, at a multiple of 16. */
+export const HEAP_RECORDS: u32 = 80;
 /** One byte a row: its bins with a run. */
 export const HEAP_ROW_BINS: u32 = HEAP_RECORDS + 64;
 /** One u32 a bin: its first run, a page number. */
 export const HEAP_BINS: u32 = HEAP_ROW_BINS + 32;
 /** Words through which a host passes arrays: bulk operations, reports of check.ts. */
-export const HEAP_SCRATCH: u32 = HEAP_BINS + ((4 * BIN_ROWS * BINS_PER_ROW + 63) & ~63);
+export const HEAP_SCRATCH: u32 = HEAP_BINS + 4 * BIN_ROWS * BINS_PER_ROW;
 export const SCRATCH_WORDS: u32 = 256;
 export const HEAP_ROOT: u32 = HEAP_SCRATCH + 4 * SCRATCH_WORDS;
 export const HEAP_BYTES: u32 = HEAP_ROOT + 4 * ROOT_ENTRIES;
@@ -277,6 +282,8 @@ export function checkLayout(): void {
   assert(offsetof<Slab>() == SLAB_HEADER);
   assert(offsetof<Cache>() == HEAP_ROW_BINS - HEAP_RECORDS);
   assert(offsetof<Heap>() == HEAP_RECORDS);
+  // A cache's address must not look like a tag in the page map.
+  assert(!(HEAP_RECORDS & TAG_MASK) && !(HEAP_AT_ZERO & TAG_MASK));
   assert(offsetof<Pool>() <= RECORD && offsetof<Arena>() <= RECORD);
   assert(BIN_ROWS <= 32 && BINS_PER_ROW == 8);
   assert(HEAP_AT_ZERO + HEAP_BYTES <= HEAP_PAGES << PAGE_SHIFT);

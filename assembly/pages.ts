@@ -46,9 +46,12 @@ import {
 
 /** No look through one bin takes more steps than this. */
 const BIN_LOOKS: u32 = 64;
-/** The heap grows by an eighth of what it has, so that n pages cost O(log n) grows, but by no more than 16 MiB. */
+/** The heap grows by an eighth of what it has, so that n pages cost O(log n) grows: but from 256 KiB to 16 MiB. */
 const GROW_DIVISOR_SHIFT: u32 = 3;
+const GROW_LEAST: u32 = 4;
 const GROW_MOST: u32 = 256;
+/** Of new memory, no more than a 16th becomes leaves ahead of need: a leaf is two pages. */
+const LEAF_SHARE_SHIFT: u32 = 5;
 
 /** The address of the map's entry for the page that `address` is in, or 0 if this heap has nothing near it. */
 @inline
@@ -253,7 +256,7 @@ function grow(pages: u32): bool {
   // The new pages may need leaves of the map, which are taken from them.
   const bare = (pages + PAGES_PER_WASM_PAGE - 1) / PAGES_PER_WASM_PAGE;
   const least = (pages + LEAF_PAGES * (pages / LEAF_ENTRIES + 2) + PAGES_PER_WASM_PAGE - 1) / PAGES_PER_WASM_PAGE;
-  const eighth = min<u32>(h.pages / PAGES_PER_WASM_PAGE >>> GROW_DIVISOR_SHIFT, GROW_MOST);
+  const eighth = max(GROW_LEAST, min<u32>(h.pages / PAGES_PER_WASM_PAGE >>> GROW_DIVISOR_SHIFT, GROW_MOST));
   const room = (h.maxPages - h.pages) / PAGES_PER_WASM_PAGE;
   let wasmPages = min<u32>(max<u32>(least, eighth), room);
   if (wasmPages < bare) return false;
@@ -268,8 +271,11 @@ function grow(pages: u32): bool {
 }
 
 /**
- * Puts new memory under the heap: `used` pages that are in use already, then leaves of the map where it has none for
+ * Puts new memory under the heap: `used` pages that are in use already, then leaves of the map if it needs more for
  * these pages, and the rest as one free run.
+ *
+ * Leaves are made as many at a time as there are already. So they lie in few places, and do not cut the free memory of a
+ * heap that grows little by little into pieces of 4 MiB.
  */
 function adopt(page: u32, pages: u32, used: u32): void {
   const h = heap();
@@ -278,9 +284,17 @@ function adopt(page: u32, pages: u32, used: u32): void {
   for (let leaf = page / LEAF_ENTRIES; leaf <= (end - 1) / LEAF_ENTRIES; leaf++) {
     const at = heapBase() + HEAP_ROOT + (leaf << 2);
     if (load<u32>(at)) continue;
-    memory.fill(from << PAGE_SHIFT, 0, LEAF_PAGES << PAGE_SHIFT);
-    store<u32>(at, from << PAGE_SHIFT);
-    from += LEAF_PAGES;
+    if (!h.spareLeaves) {
+      const count = max<u32>(1, min<u32>(h.leaves, pages >>> LEAF_SHARE_SHIFT));
+      memory.fill(from << PAGE_SHIFT, 0, (count * LEAF_PAGES) << PAGE_SHIFT);
+      h.spareLeaf = from << PAGE_SHIFT;
+      h.spareLeaves = count;
+      h.leaves += count;
+      from += count * LEAF_PAGES;
+    }
+    store<u32>(at, h.spareLeaf);
+    h.spareLeaf += LEAF_PAGES << PAGE_SHIFT;
+    h.spareLeaves--;
   }
   h.pages += pages;
   if (from > page) entryWrite(page, <u64>TAG_RAW | (<u64>(from - page) << 4));

@@ -35,73 +35,83 @@ const particle = Particle.at(heap, base);
 const bioSize = Bio.offsetof("bios", 4);
 const particleSize = Particle.sizeof;
 
-/** name -> the cursor's loop; by hand, twice the same source so that each has its own optimised code. */
+/** name -> the cursor, its struct's size, the loop over it, and the loop by hand. */
 const cases = {
   "read i32, u32": [
-    () => {
+    bio,
+    bioSize,
+    (cursor, first, n, size) => {
       let sum = 0;
-      for (let k = 0, p = base; k < count; k++, p += bioSize) {
-        bio.move(p);
-        sum += bio.remaining + bio.state;
+      for (let k = 0, p = first; k < n; k++, p += size) {
+        cursor.move(p);
+        sum += cursor.remaining + cursor.state;
       }
       return sum;
     },
     `const i32 = views.i32, u32 = views.u32; let sum = 0;
-     for (let k = 0, p = base; k < count; k++, p += bioSize) sum += i32[(p + 8) >>> 2] + u32[(p + 12) >>> 2];
+     for (let k = 0, p = first; k < n; k++, p += size) sum += i32[(p + 8) >>> 2] + u32[(p + 12) >>> 2];
      return sum;`,
   ],
   "write i32, u32, pointer": [
-    () => {
-      for (let k = 0, p = base; k < count; k++, p += bioSize) {
-        bio.move(p);
-        bio.remaining = k;
-        bio.state = 7;
-        bio.masterBio = p;
+    bio,
+    bioSize,
+    (cursor, first, n, size) => {
+      for (let k = 0, p = first; k < n; k++, p += size) {
+        cursor.move(p);
+        cursor.remaining = k;
+        cursor.state = 7;
+        cursor.masterBio = p;
       }
       return 0;
     },
     `const i32 = views.i32, u32 = views.u32;
-     for (let k = 0, p = base; k < count; k++, p += bioSize) {
+     for (let k = 0, p = first; k < n; k++, p += size) {
        i32[(p + 8) >>> 2] = k; u32[(p + 12) >>> 2] = 7; u32[(p + 16) >>> 2] = p;
      }
      return 0;`,
   ],
   "add to f64": [
-    () => {
-      for (let k = 0, p = base; k < count; k++, p += bioSize) {
-        bio.move(p);
-        bio.weight += 1.5;
+    bio,
+    bioSize,
+    (cursor, first, n, size) => {
+      for (let k = 0, p = first; k < n; k++, p += size) {
+        cursor.move(p);
+        cursor.weight += 1.5;
       }
       return 0;
     },
     `const f64 = views.f64;
-     for (let k = 0, p = base; k < count; k++, p += bioSize) f64[(p + 24) >>> 3] += 1.5;
+     for (let k = 0, p = first; k < n; k++, p += size) f64[(p + 24) >>> 3] += 1.5;
      return 0;`,
   ],
   "nested: pos += vel, 3 x f32": [
-    () => {
-      for (let k = 0, p = base; k < count; k++, p += particleSize) {
-        particle.move(p);
-        const { pos, vel } = particle;
+    particle,
+    particleSize,
+    (cursor, first, n, size) => {
+      for (let k = 0, p = first; k < n; k++, p += size) {
+        cursor.move(p);
+        const { pos, vel } = cursor;
         pos.x += vel.x;
         pos.y += vel.y;
         pos.z += vel.z;
-        particle.life--;
+        cursor.life--;
       }
       return 0;
     },
     `const f32 = views.f32, i32 = views.i32;
-     for (let k = 0, p = base; k < count; k++, p += particleSize) {
+     for (let k = 0, p = first; k < n; k++, p += size) {
        const i = p >>> 2;
        f32[i] += f32[i + 3]; f32[i + 1] += f32[i + 4]; f32[i + 2] += f32[i + 5]; i32[i + 6]--;
      }
      return 0;`,
   ],
   "flexible array, get and set x 4": [
-    () => {
+    bio,
+    bioSize,
+    (cursor, first, n, size) => {
       let sum = 0;
-      for (let k = 0, p = base; k < count; k++, p += bioSize) {
-        const { bios } = bio.move(p);
+      for (let k = 0, p = first; k < n; k++, p += size) {
+        const { bios } = cursor.move(p);
         for (let j = 0; j < 4; j++) {
           bios.set(j, k);
           sum += bios.get(j);
@@ -110,15 +120,17 @@ const cases = {
       return sum;
     },
     `const u32 = views.u32; let sum = 0;
-     for (let k = 0, p = base; k < count; k++, p += bioSize)
+     for (let k = 0, p = first; k < n; k++, p += size)
        for (let j = 0; j < 4; j++) { u32[(p + 32 + 4 * j) >>> 2] = k; sum += u32[(p + 32 + 4 * j) >>> 2]; }
      return sum;`,
   ],
   "flexible array of unknown length, get and set x 4": [
-    () => {
+    anyBio,
+    bioSize,
+    (cursor, first, n, size) => {
       let sum = 0;
-      for (let k = 0, p = base; k < count; k++, p += bioSize) {
-        const { bios } = anyBio.move(p);
+      for (let k = 0, p = first; k < n; k++, p += size) {
+        const { bios } = cursor.move(p);
         for (let j = 0; j < 4; j++) {
           bios.set(j, k);
           sum += bios.get(j);
@@ -127,21 +139,23 @@ const cases = {
       return sum;
     },
     `const u32 = views.u32; let sum = 0;
-     for (let k = 0, p = base; k < count; k++, p += bioSize)
+     for (let k = 0, p = first; k < n; k++, p += size)
        for (let j = 0; j < 4; j++) { u32[(p + 32 + 4 * j) >>> 2] = k; sum += u32[(p + 32 + 4 * j) >>> 2]; }
      return sum;`,
   ],
   "fixed array, get x 4": [
-    () => {
+    particle,
+    particleSize,
+    (cursor, first, n, size) => {
       let sum = 0;
-      for (let k = 0, p = base; k < count; k++, p += particleSize) {
-        const { m } = particle.move(p);
+      for (let k = 0, p = first; k < n; k++, p += size) {
+        const { m } = cursor.move(p);
         for (let j = 0; j < 4; j++) sum += m.get(j);
       }
       return sum;
     },
     `const f32 = views.f32; let sum = 0;
-     for (let k = 0, p = base; k < count; k++, p += particleSize)
+     for (let k = 0, p = first; k < n; k++, p += size)
        for (let j = 0; j < 4; j++) sum += f32[(p + 32 + 4 * j) >>> 2];
      return sum;`,
   ],
@@ -159,39 +173,34 @@ function surviving(source) {
 
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 
-function time(run) {
+/** All loops get what they work on as arguments: a constant of the module is loaded again at each use. */
+function time(run, subject, size) {
   const start = performance.now();
-  for (let i = 0; i < passes; i++) run();
+  for (let i = 0; i < passes; i++) run(subject, base, count, size);
   return performance.now() - start;
 }
 
 function measure(label) {
   console.log(`\n${label}\n  /held /equal  noise  ns per element`);
-  for (const [name, [cursor, source]] of Object.entries(cases)) {
+  for (const [name, [subject, size, cursor, source]] of Object.entries(cases)) {
     // The bench may make functions from text; the library never does.
     // Each text differs, or the engine would share what it learnt about one with the others.
-    const byHand = (text, n) =>
-      new Function("views", "base", "count", "bioSize", "particleSize", `/* ${label} ${n} */ return () => { ${text} }`)(
-        views,
-        base,
-        count,
-        bioSize,
-        particleSize,
-      );
+    const byHand = (text, n) => new Function("views", "first", "n", "size", `/* ${label} ${n} */ ${text}`);
     const a = byHand(source, 1);
     const b = byHand(source, 2);
     const c = byHand(surviving(source), 3);
     views.u8.fill(0);
-    for (let i = 0; i < 20; i++) void [cursor(), a(), b(), c()];
+    for (let i = 0; i < 3; i++)
+      void [time(cursor, subject, size), time(a, views, size), time(b, views, size), time(c, views, size)];
     const ratios = [];
     const equal = [];
     const noise = [];
     let best = Infinity;
     for (let r = 0; r < rounds; r++) {
-      const x = time(cursor);
-      const y = time(a);
-      const z = time(b);
-      equal.push(x / time(c));
+      const x = time(cursor, subject, size);
+      const y = time(a, views, size);
+      const z = time(b, views, size);
+      equal.push(x / time(c, views, size));
       ratios.push(x / y);
       noise.push(z / y);
       best = Math.min(best, x);

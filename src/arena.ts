@@ -2,7 +2,7 @@
 import { MempoolError } from "./errors.ts";
 import type { Heap } from "./heap.ts";
 import { checkOptions, integer, invalid, nameOf, powerOfTwo, show } from "./options.ts";
-import { MAX_ALIGN, type HeapCore } from "./pool.ts";
+import { MAX_ALIGN, numbersAt, type HeapCore } from "./pool.ts";
 
 /** What {@link createArena} takes. */
 export interface ArenaOptions {
@@ -65,7 +65,7 @@ export class Arena implements Disposable {
    * no memory for them. Contents are whatever was left there. Throws ERR_CLOSED, ERR_INVALID_ARGUMENT. O(1).
    */
   alloc(bytes: number, align = 8): number {
-    if (this.#closed || bytes >>> 0 !== bytes || align !== 8) this.#check(bytes, align);
+    if (this.#closed || typeof bytes !== "number" || bytes >>> 0 !== bytes || align !== 8) this.#check(bytes, align);
     return this.#within.core.arena_alloc(this.#handle, bytes, align) >>> 0;
   }
 
@@ -102,8 +102,8 @@ export class Arena implements Disposable {
   /** A look at the arena. Costs O(chunks). */
   stats(): ArenaStats {
     if (this.#closed) return { name: this.name, used: 0, bytes: 0, chunks: 0 };
-    const n = this.#within.numbers(this.#within.core.arena_stats(this.#handle) >>> 0, 3);
-    return { name: this.name, used: n[0]!, bytes: n[1]!, chunks: n[2]! };
+    const n = numbersAt(this.heap, this.#within.core.arena_stats(this.#handle));
+    return { name: this.name, used: n(0), bytes: n(1), chunks: n(2) };
   }
 
   #check(bytes: unknown, align: unknown): void {

@@ -3,13 +3,13 @@ import { Arena, createArenaIn, type ArenaOptions } from "./arena.ts";
 import { MempoolError } from "./errors.ts";
 import { Views } from "./memory.ts";
 import { boolean, checkOptions, hex, integer, invalid, show } from "./options.ts";
-import { createPool, type HeapCore, type Pool, type PoolOptions } from "./pool.ts";
+import { createPool, numbersAt, type HeapCore, type Pool, type PoolOptions } from "./pool.ts";
 import { moduleOf, moduleOfAsync, type Checker, type Core, type ModuleName } from "./wasm.ts";
 
 const WASM_PAGE = 65536;
 const PAGE = 4096;
 const ALL = 2 ** 32;
-const SCRATCH_WORDS = 256;
+const ABI_VERSION = 1;
 
 /** What {@link createHeap} takes. Bytes are rounded up to Wasm pages of 64 KiB. */
 export interface HeapOptions {
@@ -100,6 +100,8 @@ function plan(options: HeapOptions | undefined): Plan {
       invalid(`${call}: module must be a WebAssembly.Module, got ${show(module)}`);
     }
     const imports = WebAssembly.Module.imports(module).filter(({ kind }) => kind === "memory").length > 0;
+    const exports = WebAssembly.Module.exports(module);
+    if (!exports.some((e) => e.name === "mempool_create")) invalid(`${call}: module is not this package's core`);
     if (imports !== (name !== "plain")) {
       invalid(`${call}: module ${imports ? "imports its memory, and none" : "has its own memory, and another"} is given`);
     }
@@ -117,8 +119,10 @@ function plan(options: HeapOptions | undefined): Plan {
     }
     return { name, module, memory, region: { base, bytes }, shared, initial: bytes, maximum: bytes };
   }
-  const maximum = roundUp(integer(call, "maximum", rest.maximum ?? (shared ? 2 ** 30 : ALL), 1, ALL));
-  const initial = roundUp(integer(call, "initial", rest.initial ?? Math.min(4 * WASM_PAGE, maximum), 1, ALL));
+  const { maximum: most = shared ? 2 ** 30 : ALL } = rest;
+  const maximum = roundUp(integer(call, "maximum", most, 1, ALL));
+  const { initial: first = Math.min(4 * WASM_PAGE, maximum) } = rest;
+  const initial = roundUp(integer(call, "initial", first, 1, ALL));
   if (initial > maximum) invalid(`${call}: initial (${initial}) must not be above maximum (${maximum})`);
   return { name, module, memory, region, shared, initial, maximum };
 }
@@ -146,6 +150,8 @@ function build(p: Plan, module: WebAssembly.Module): Heap {
     }
   }
   const core = new WebAssembly.Instance(module, memory ? { env: { memory } } : {}).exports as unknown as Core;
+  const abi = core.abi_version();
+  if (abi !== ABI_VERSION) invalid(`createHeap: module has ABI version ${abi}, not ${ABI_VERSION}`);
   if (!memory) {
     memory = core.memory!;
     try {
@@ -196,13 +202,7 @@ export class Heap {
     this.core = core;
     this.address = address;
     this.#plan = p;
-    const { views } = this;
-    this.#within = {
-      heap: this,
-      core,
-      scratch: () => new Uint32Array(memory.buffer, core.heap_scratch() >>> 0, SCRATCH_WORDS),
-      numbers: (at, n) => views.refresh().f64.subarray(at / 8, at / 8 + n),
-    };
+    this.#within = { heap: this, core, scratch: core.heap_scratch() >>> 0 };
   }
 
   /** As {@link create}, on this heap. */
@@ -217,16 +217,18 @@ export class Heap {
 
   /** A look at the heap. */
   stats(): HeapStats {
-    const n = this.#within.numbers(this.core.heap_stats() >>> 0, 7);
+    const n = numbersAt(this, this.core.heap_stats());
+    const pages = n(0);
+    const freePages = n(2);
     return {
-      bytes: n[0]! * PAGE,
-      maximum: n[1]! * PAGE,
-      used: (n[0]! - n[2]!) * PAGE,
-      free: n[2]! * PAGE,
-      largestFree: n[3]! * PAGE,
-      grows: n[4]!,
-      pools: n[5]!,
-      arenas: n[6]!,
+      bytes: pages * PAGE,
+      maximum: n(1) * PAGE,
+      used: (pages - freePages) * PAGE,
+      free: freePages * PAGE,
+      largestFree: n(3) * PAGE,
+      grows: n(4),
+      pools: n(5),
+      arenas: n(6),
     };
   }
 
@@ -236,7 +238,7 @@ export class Heap {
       env: { memory: this.memory },
     }).exports as unknown as Checker;
     const count = this.#checker.heap_check(this.address);
-    const words = this.#within.scratch();
+    const words = this.u32.subarray(this.#within.scratch / 4);
     return Array.from({ length: count }, (_, i) =>
       (problems[words[4 * i]!] ?? "problem $0").replace(/\$(x?)(\d)/g, (_match, x: string, k: string) => {
         const value = words[4 * i + 1 + Number(k)]!;
@@ -298,17 +300,22 @@ let everybodys: Heap | undefined;
  * Throws ERR_INVALID_ARGUMENT, naming the option and the value, or ERR_NO_MEMORY; and then nothing was allocated.
  */
 export function create<Data>(options: PoolOptions<Data>): Pool {
-  return heapOf("create", options).create(options);
+  const { heap, ...rest } = ownHeap("create", options);
+  return heap.create(rest);
 }
 
 /** An arena, for memory that is taken back all at once. Throws ERR_INVALID_ARGUMENT or ERR_NO_MEMORY. */
 export function createArena(options: ArenaOptions = {}): Arena {
-  return heapOf("createArena", options).createArena(options);
+  const { heap, ...rest } = ownHeap("createArena", options);
+  return heap.createArena(rest);
 }
 
-function heapOf(call: string, options: { readonly heap?: Heap } | undefined): Heap {
-  const heap = options?.heap;
-  if (heap === undefined) return (everybodys ??= createHeap());
-  if (!(heap instanceof Heap)) invalid(`${call}: heap must be a Heap, got ${show(heap)}`);
-  return heap;
+/** The options with a heap for sure. */
+function ownHeap<T extends { readonly heap?: Heap }>(call: string, options: T): T & { readonly heap: Heap } {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    invalid(`${call}: options must be an object, got ${show(options)}`);
+  }
+  const { heap } = options;
+  if (heap !== undefined && !(heap instanceof Heap)) invalid(`${call}: heap must be a Heap, got ${show(heap)}`);
+  return { ...options, heap: heap ?? (everybodys ??= createHeap()) };
 }

@@ -59,9 +59,10 @@ export interface PoolStats {
   /** Calls that got an element, and elements freed. */
   readonly allocs: number;
   readonly frees: number;
-  /** Of `allocs`: served by cache and slabs, and those that only the reserve saved. The rest asked for the reserve. */
+  /** Of `allocs`: served by cache and slabs; only the reserve saved them; they asked for the reserve. */
   readonly slabHits: number;
   readonly reserveHits: number;
+  readonly preallocated: number;
   /** Calls that got 0, or false. */
   readonly failures: number;
   readonly slabs: number;
@@ -73,11 +74,12 @@ export interface PoolStats {
 export interface HeapCore {
   readonly heap: Heap;
   readonly core: Core;
-  /** The heap's scratch words, through which arrays pass. */
-  scratch(): Uint32Array;
-  /** n f64 values at an address the core gave. */
-  numbers(address: number, n: number): Float64Array;
+  /** The address of the heap's scratch words, through which arrays pass. It never moves. */
+  readonly scratch: number;
 }
+
+/** Words in the scratch area. */
+export const SCRATCH_WORDS = 256;
 
 const errors: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   [-1]: ["ERR_FOREIGN_FREE", "is in another pool's memory"],
@@ -94,8 +96,7 @@ const CLOSED = -6;
 
 let made = 0;
 
-function sizeOf(size: unknown, data: unknown): { size: number; align: number } {
-  const call = "create";
+function sizeOf(call: string, size: unknown, data: unknown): { size: number; align: number } {
   if (typeof size === "function") {
     let answer: unknown;
     try {
@@ -116,13 +117,11 @@ function sizeOf(size: unknown, data: unknown): { size: number; align: number } {
   return { size: bytes, align: Math.min(16, bytes & -bytes) };
 }
 
-const poolOptions = ["size", "data", "minNr", "maxNr", "align", "zero", "heap", "name"] as const;
-
 /** @internal Checks everything before it allocates anything. */
 export function createPool(within: HeapCore, options: PoolOptions): Pool {
   const call = "create";
-  checkOptions(call, options, poolOptions);
   if (options === undefined) invalid(`${call}: options must be an object, got undefined`);
+  checkOptions(call, options, ["size", "data", "minNr", "maxNr", "align", "zero", "name"]);
   const name = nameOf(call, options.name, `pool-${made + 1}`);
   const minNr = integer(call, "minNr", options.minNr, 0, MAX_MIN_NR);
   const { maxNr = Infinity, zero = false, align } = options;
@@ -132,14 +131,14 @@ export function createPool(within: HeapCore, options: PoolOptions): Pool {
   }
   boolean(call, "zero", zero);
   if (align !== undefined) powerOfTwo(call, "align", align, MAX_ALIGN);
-  const layout = sizeOf(options.size, options.data);
+  const layout = sizeOf(call, options.size, options.data);
   const { core } = within;
   const spec: PoolSpec = { name, elementSize: layout.size, align: align ?? layout.align, minNr, maxNr, zero };
   const handle = core.mempool_create(spec.elementSize, spec.align, minNr, Math.min(maxNr, UNLIMITED)) >>> 0;
   if (handle === 0) {
     throw new MempoolError(
       "ERR_NO_MEMORY",
-      `create: no memory for pool "${name}" with minNr ${minNr} elements of ${spec.elementSize} bytes`,
+      `${call}: no memory for pool "${name}" with minNr ${minNr} elements of ${spec.elementSize} bytes`,
     );
   }
   made++;
@@ -224,9 +223,7 @@ export class Pool implements Disposable {
    */
   allocPreallocated(): number {
     this.#refuseClosed("allocPreallocated");
-    const address = this.#core.mempool_alloc_preallocated(this.#handle) >>> 0;
-    if (this.#zero) this.#core.mempool_zero(this.#handle, address);
-    return address;
+    return this.#zeroed(this.#core.mempool_alloc_preallocated(this.#handle) >>> 0);
   }
 
   /**
@@ -251,26 +248,24 @@ export class Pool implements Disposable {
   allocBulk(out: Uint32Array, count: number = length("allocBulk", "out", out)): boolean {
     integer("allocBulk", "count", count, 0, length("allocBulk", "out", out));
     this.#refuseClosed("allocBulk");
-    const core = this.#core;
-    const whole = this.#within.scratch().length;
-    const taken = count > whole ? new Uint32Array(count) : out;
-    for (let done = 0; done < count; ) {
-      const n = Math.min(whole, count - done);
-      const ok = core.mempool_alloc_bulk(this.#handle, core.heap_scratch(), n);
-      if (!ok) {
-        this.freeBulk(taken, done);
+    // More than pass through the scratch area at once wait in an array of their own until all are there.
+    const { buffer, byteOffset } = out;
+    const waiting = count > SCRATCH_WORDS ? new Uint32Array(count) : undefined;
+    for (let done = 0; done < count; done += SCRATCH_WORDS) {
+      const n = Math.min(SCRATCH_WORDS, count - done);
+      if (!this.#core.mempool_alloc_bulk(this.#handle, this.#within.scratch, n)) {
+        if (waiting) this.freeBulk(waiting, done);
         return false;
       }
-      // Taken after the call: it may have grown the memory.
-      const scratch = this.#within.scratch();
-      for (let i = 0; i < n; i++) {
-        const address = scratch[i]!;
-        taken[done + i] = address;
-        if (this.#zero) core.mempool_zero(this.#handle, address);
-      }
-      done += n;
+      // The call may have grown the memory, and so detached an array that lies in it.
+      const { u32 } = this.heap.views.refresh();
+      const target = waiting ?? (buffer.byteLength === 0 ? new Uint32Array(u32.buffer, byteOffset, count) : out);
+      for (let i = 0; i < n; i++) target[done + i] = this.#zeroed(u32[this.#within.scratch / 4 + i]!);
     }
-    if (taken !== out) out.set(taken);
+    if (waiting) {
+      const { u32 } = this.heap.views.refresh();
+      (buffer.byteLength === 0 ? new Uint32Array(u32.buffer, byteOffset, count) : out).set(waiting);
+    }
     return true;
   }
 
@@ -285,24 +280,22 @@ export class Pool implements Disposable {
       return;
     }
     const core = this.#core;
-    const whole = this.#within.scratch().length;
-    const write = (from: number): number => {
-      const n = Math.min(whole, count - from);
-      const scratch = this.#within.scratch();
-      for (let i = 0; i < n; i++) scratch[i] = addresses[from + i]!;
-      return n;
-    };
+    const { scratch } = this.#within;
     // Mark all of them first, so that an element named twice is seen wherever it stands.
-    for (let from = 0; from < count; from += whole) {
-      const n = write(from);
-      const good = core.mempool_mark(this.#handle, core.heap_scratch(), n);
+    for (let from = 0; from < count; from += SCRATCH_WORDS) {
+      const n = this.#pass(addresses, from, count);
+      const good = core.mempool_mark(this.#handle, scratch, n);
       if (good === n) continue;
-      for (let back = 0; back < from; back += whole) core.mempool_unmark(this.#handle, core.heap_scratch(), write(back));
+      for (let i = 0; i < from; i += SCRATCH_WORDS) {
+        core.mempool_unmark(this.#handle, scratch, this.#pass(addresses, i, count));
+      }
       const address = addresses[from + good]!;
-      this.#freeFailed(core.mempool_free_check(this.#handle, address) || DOUBLE, address, ` (at index ${from + good})`);
+      const code = core.mempool_free_check(this.#handle, address) || DOUBLE;
+      this.#freeFailed(code, address, ` (at index ${from + good})`);
     }
-    for (let from = 0; from < count; from += whole) {
-      if (core.mempool_free_marked(this.#handle, core.heap_scratch(), write(from)) === LAST) this.#end();
+    for (let from = 0; from < count; from += SCRATCH_WORDS) {
+      const n = this.#pass(addresses, from, count);
+      if (core.mempool_free_marked(this.#handle, scratch, n) === LAST) this.#end();
     }
   }
 
@@ -344,29 +337,46 @@ export class Pool implements Disposable {
     if (ended && last) {
       return { ...last, currNr: 0, outstanding: 0, cached: 0, frees: last.allocs, slabs: 0, slabBytes: 0 };
     }
-    const n = this.#within.numbers(this.#core.mempool_stats(this.#handle) >>> 0, 10);
-    const slabHits = n[4]!;
-    const reserveHits = n[5]!;
-    const allocs = slabHits + reserveHits + n[6]!;
-    const outstanding = n[1]!;
+    const n = numbersAt(this.heap, this.#core.mempool_stats(this.#handle));
+    const slabHits = n(4);
+    const reserveHits = n(5);
+    const preallocated = n(6);
+    const allocs = slabHits + reserveHits + preallocated;
+    const outstanding = n(1);
     return {
       name: this.name,
       elementSize: this.elementSize,
       align: this.align,
       minNr: this.minNr,
       maxNr: this.maxNr,
-      currNr: n[0]!,
-      lowestCurrNr: n[3]!,
+      currNr: n(0),
+      lowestCurrNr: n(3),
       outstanding,
-      cached: n[2]!,
+      cached: n(2),
       allocs,
       frees: allocs - outstanding,
       slabHits,
       reserveHits,
-      failures: n[7]!,
-      slabs: n[8]!,
-      slabBytes: n[9]!,
+      preallocated,
+      failures: n(7),
+      slabs: n(8),
+      slabBytes: n(9),
     };
+  }
+
+  /** Zeroes an element just allocated, if this pool does that, and returns it. */
+  #zeroed(address: number): number {
+    if (this.#zero) this.#core.mempool_zero(this.#handle, address);
+    return address;
+  }
+
+  /** Copies addresses from an index on to the scratch area, as many as fit; returns how many. */
+  #pass(addresses: Uint32Array, from: number, count: number): number {
+    const { u32 } = this.heap.views.refresh();
+    const at = this.#within.scratch / 4;
+    const n = Math.min(SCRATCH_WORDS, count - from);
+    for (let i = 0; i < n; i++) u32[at + i] = addresses[from + i]!;
+    return n;
   }
 
   #refuseClosed(call: string): void {
@@ -380,9 +390,8 @@ export class Pool implements Disposable {
 
   #freeFailed(code: number, address: unknown, where = ""): void {
     if (address === 0) return;
-    const ended = this.#state === "ended";
     const isAddress = typeof address === "number" && address >>> 0 === address;
-    const [name, why] = errors[ended ? CLOSED : code]!;
+    const [name, why] = errors[this.#state === "open" ? code : CLOSED]!;
     const what = isAddress ? `${hex(address)} ${why}` : `address must be an integer from 0 to 2^32 - 1, got ${show(address)}`;
     throw new MempoolError(name, `free: ${what}${where}; pool "${this.name}"`);
   }
@@ -396,4 +405,10 @@ export class Pool implements Disposable {
 function length(call: string, name: string, array: unknown): number {
   if (!(array instanceof Uint32Array)) invalid(`${call}: ${name} must be a Uint32Array, got ${show(array)}`);
   return array.length;
+}
+
+/** @internal The f64 values the core wrote at an address. */
+export function numbersAt(heap: Heap, address: number): (index: number) => number {
+  const { f64 } = heap.views.refresh();
+  return (index) => f64[(address >>> 3) + index]!;
 }

@@ -119,9 +119,9 @@ async function main(): Promise<void> {
   if (result.failure) throw new Error(result.failure);
 }
 
+process.on("exit", cleanUp);
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.once(signal, () => {
-    cleanUp();
     if (process.stderr.isTTY) process.stderr.write("\n");
     process.exit(128 + constants.signals[signal]);
   });
@@ -135,6 +135,4 @@ try {
   const usage = error instanceof UsageError;
   process.stderr.write(`raid1: ${(error as Error).message}\n${usage ? "Try --help.\n" : ""}`);
   process.exitCode = usage ? 2 : 1;
-} finally {
-  cleanUp();
 }

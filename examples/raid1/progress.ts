@@ -10,7 +10,9 @@ export type Paint = (style: Style, text: string) => string;
 
 /** Colours for a stream that shows them; `hasColors` knows about NO_COLOR. */
 export function painter(stream: WriteStream): Paint {
-  return stream.isTTY && stream.hasColors() ? styleText : (_, text) => text;
+  const shows = stream.isTTY && stream.hasColors();
+  // Checked here, for this stream: by itself styleText would ask standard output.
+  return (style, text) => (shows ? styleText(style, text, { validateStream: false }) : text);
 }
 
 export class Progress {

@@ -75,7 +75,6 @@ describe("createHeap", () => {
     ["options: null", null],
     ["options: a number", MIB],
     ["options: a string", "1 MiB"],
-    ["options: an array", []],
     ["initial: NaN", { initial: NaN }],
     ["initial: negative", { initial: -65536 }],
     ["initial: Infinity", { initial: Infinity }],

@@ -1,5 +1,5 @@
 /** The example as its users meet it: a process with arguments, two streams, an exit code, and files. */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import {
   existsSync,
@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { UsageError, parseOptions } from "../../examples/raid1/options.ts";
 import type { Result } from "../../examples/raid1/report.ts";
 
@@ -40,10 +40,12 @@ beforeAll(() => {
   writeFileSync(input, content);
   inputSha256 = createHash("sha256").update(content).digest("hex");
 });
-afterAll(() => rmSync(fixtures, { recursive: true }));
-afterEach(() => expect(leftovers()).toEqual([]));
+afterAll(() => {
+  const leftovers = readdirSync(scratch).filter((name) => name.startsWith("wasm-mempool"));
+  rmSync(fixtures, { recursive: true });
+  expect(leftovers).toEqual([]);
+});
 
-const leftovers = (): string[] => readdirSync(scratch).filter((name) => name.startsWith("wasm-mempool"));
 const environment = (): NodeJS.ProcessEnv => ({
   ...process.env,
   NO_COLOR: undefined,
@@ -59,15 +61,19 @@ interface Outcome {
   stderr: string;
 }
 
-function raid1(args: string[], meanwhile?: (kill: (signal: NodeJS.Signals) => void) => void): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...command, ...args], { cwd: root, env: environment() });
+function execute(file: string, args: string[], env: NodeJS.ProcessEnv = {}, started?: (child: ChildProcess) => void) {
+  return new Promise<Outcome>((resolve, reject) => {
+    const child = spawn(file, args, { cwd: root, env: { ...environment(), ...env } });
     const outcome: Outcome = { code: null, stdout: "", stderr: "" };
     child.stdout.setEncoding("utf8").on("data", (text: string) => (outcome.stdout += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (outcome.stderr += text));
     child.on("error", reject).on("close", (code) => resolve({ ...outcome, code }));
-    meanwhile?.((signal) => child.kill(signal));
+    started?.(child);
   });
+}
+
+function raid1(args: string[], started?: (child: ChildProcess) => void): Promise<Outcome> {
+  return execute(process.execPath, [...command, ...args], {}, started);
 }
 
 async function json(args: string[]): Promise<Result> {
@@ -86,9 +92,9 @@ async function refused(args: string[], code: number, ...parts: string[]): Promis
   expect(outcome.code).toBe(code);
 }
 
-describe("the load", () => {
+describe.concurrent("the load", { timeout: 30_000 }, () => {
   let result: Result;
-  beforeAll(async () => void (result = await json([...SMALL, input])));
+  beforeAll(async () => void (result = await json([...SMALL, input])), 30_000);
 
   it("mirrors every byte although memory runs out, and one mirror breaks", () => {
     expect(result.input).toEqual({ path: input, bytes: BYTES, blocks: BLOCKS, blockSize: 65536 });
@@ -184,7 +190,7 @@ describe("the load", () => {
   });
 });
 
-describe("what people see", () => {
+describe.concurrent("what people see", { timeout: 30_000 }, () => {
   it("is help", async () => {
     const { code, stdout, stderr } = await raid1(["--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -204,25 +210,22 @@ describe("what people see", () => {
   });
 
   const script = spawnSync("script", ["--version"], { encoding: "utf8" }).stdout ?? "";
-  it.runIf(script.includes("util-linux"))("is a progress bar in a terminal, with colours unless NO_COLOR", () => {
+  it.runIf(script.includes("util-linux"))("is a progress bar in a terminal, with colours unless NO_COLOR", async () => {
     const line = [process.execPath, ...command, ...SMALL, input].map((word) => `'${word}'`).join(" ");
-    const terminal = (env: NodeJS.ProcessEnv): string =>
-      spawnSync("script", ["-qec", `stty cols 120; ${line}`, "/dev/null"], {
-        cwd: root,
-        encoding: "utf8",
-        env: { ...environment(), TERM: "xterm-256color", ...env },
-      }).stdout;
-    const coloured = terminal({});
+    const terminal = async (env: NodeJS.ProcessEnv): Promise<string> => {
+      const args = ["-qec", `stty cols 120; ${line}`, "/dev/null"];
+      return (await execute("script", args, { TERM: "xterm-256color", ...env })).stdout;
+    };
+    const [coloured, plain] = await Promise.all([terminal({}), terminal({ NO_COLOR: "1" })]);
     expect(coloured).toMatch(/\rcopying +.*█.* MB {2}\d+ MB\/s {2}\d+ in flight/);
     expect(coloured).toContain("\x1b[1m");
-    const plain = terminal({ NO_COLOR: "1" });
     expect(plain).toMatch(/\rcopying +█*░* +\d+%/);
     // what is left is the end of the line being erased
     expect(plain.replaceAll("\x1b[K", "")).not.toContain("\x1b");
   });
 });
 
-describe("mistakes", () => {
+describe.concurrent("mistakes", { timeout: 30_000 }, () => {
   it("on the command line", async () => {
     await refused(["--disks", "9"], 2, '--disks must be a whole number from 2 to 8, but is "9"', "Try --help.");
     await refused(["--unknown"], 2, "Unknown option '--unknown'", "Try --help.");
@@ -288,11 +291,12 @@ describe("mistakes", () => {
 
   it.each(["SIGINT", "SIGTERM"] as const)("%s cleans up", async (signal) => {
     const out = join(fixtures, `stopped-${signal}`);
-    const { code, stdout } = await raid1(["--out", out], (kill) => {
+    // one request at a time, to have the time
+    const { code, stdout } = await raid1(["--heap", "1M", "--min-nr", "1", "--out", out], (child) => {
       const timer = setInterval(() => {
         if (!existsSync(join(out, "mirror-1.img"))) return;
         clearInterval(timer);
-        kill(signal);
+        child.kill(signal);
       }, 2);
     });
     expect(code).toBe(signal === "SIGINT" ? 130 : 143);
