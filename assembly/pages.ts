@@ -208,12 +208,17 @@ export function runAlloc(pages: u32): u32 {
     h.failCountdown = countdown - 1;
     if (countdown == 1) return 0;
   }
-  let page = binFind(pages);
-  if (!page && grow(pages)) page = binFind(pages);
+  const page = binTake(pages);
+  return page || !grow(pages) ? page : binTake(pages);
+}
+
+/** The same, of the memory the heap has. */
+function binTake(pages: u32): u32 {
+  const page = binFind(pages);
   if (!page) return 0;
   const found = binRemove(page);
   if (found > pages) binInsert(page + pages, found - pages);
-  h.freePages -= pages;
+  heap().freePages -= pages;
   return page;
 }
 
@@ -237,10 +242,14 @@ export function runFree(page: u32, pages: u32): void {
   binInsert(page, pages);
 }
 
+function markRaw(page: u32, pages: u32): void {
+  entryWrite(page, <u64>TAG_RAW | (<u64>pages << 4));
+}
+
 /** A run the allocator itself uses, as an address; 0 if there is none. */
 export function rawAlloc(pages: u32): usize {
   const page = runAlloc(pages);
-  if (page) entryWrite(page, <u64>TAG_RAW | (<u64>pages << 4));
+  if (page) markRaw(page, pages);
   return page << PAGE_SHIFT;
 }
 
@@ -274,8 +283,8 @@ function grow(pages: u32): bool {
  * Puts new memory under the heap: `used` pages that are in use already, then leaves of the map if it needs more for
  * these pages, and the rest as one free run.
  *
- * Leaves are made as many at a time as there are already. So they lie in few places, and do not cut the free memory of a
- * heap that grows little by little into pieces of 4 MiB.
+ * Leaves are made as many at a time as there are already, and in old memory if that has room. So they lie in few places,
+ * and do not cut the free memory of a heap that grows little by little into pieces of 4 MiB.
  */
 function adopt(page: u32, pages: u32, used: u32): void {
   const h = heap();
@@ -286,18 +295,25 @@ function adopt(page: u32, pages: u32, used: u32): void {
     if (load<u32>(at)) continue;
     if (!h.spareLeaves) {
       const count = max<u32>(1, min<u32>(h.leaves, pages >>> LEAF_SHARE_SHIFT));
-      memory.fill(from << PAGE_SHIFT, 0, (count * LEAF_PAGES) << PAGE_SHIFT);
-      h.spareLeaf = from << PAGE_SHIFT;
+      const run = count * LEAF_PAGES;
+      let first = binTake(run);
+      if (first) {
+        markRaw(first, run);
+      } else {
+        first = from;
+        from += run;
+      }
+      memory.fill(first << PAGE_SHIFT, 0, run << PAGE_SHIFT);
+      h.spareLeaf = first << PAGE_SHIFT;
       h.spareLeaves = count;
       h.leaves += count;
-      from += count * LEAF_PAGES;
     }
     store<u32>(at, h.spareLeaf);
     h.spareLeaf += LEAF_PAGES << PAGE_SHIFT;
     h.spareLeaves--;
   }
   h.pages += pages;
-  if (from > page) entryWrite(page, <u64>TAG_RAW | (<u64>(from - page) << 4));
+  if (from > page) markRaw(page, from - page);
   if (end > from) runFree(from, end - from);
 }
 

@@ -265,7 +265,7 @@ describe.each(builds)("arena: $name", (build) => {
       const arena = createArena({ heap });
       let total = 0;
       const blocks: [number, number][] = [];
-      for (let bytes = 30_000; bytes >= 8; ) {
+      for (let bytes = 30_000; bytes >= 8;) {
         const address = arena.alloc(bytes);
         if (address === 0) {
           bytes = Math.floor(bytes / 2);

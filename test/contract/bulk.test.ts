@@ -107,6 +107,18 @@ describe.each(builds)("bulk: $name", (build) => {
     expectSound(heap);
   });
 
+  test("that fails leaves a reserve that is not full as it was", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 1000, minNr: 6 });
+    const held = [1, 2, 3, 4].map(() => pool.allocPreallocated());
+    expect(pool.currNr).toBe(2);
+    expectRefused(heap, pool, 5000);
+    expect(pool.currNr).toBe(2);
+    freeAll(pool, held);
+    expect(pool.currNr).toBe(6);
+    expectSound(heap);
+  });
+
   test("keeps to maxNr, as a whole", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 100, minNr: 2, maxNr: 10 });
@@ -198,7 +210,9 @@ describe.each(builds)("bulk: $name", (build) => {
         // a duplicate may be reported at either of its two places
         const at = error.message.includes(String(index)) || (bad === addresses[0] && error.message.includes("0"));
         expect(at, error.message).toBe(true);
-        expect(error.message.includes(String(bad)) || error.message.toLowerCase().includes(bad.toString(16))).toBe(true);
+        expect(error.message.includes(String(bad)) || error.message.toLowerCase().includes(bad.toString(16))).toBe(
+          true,
+        );
         expect(stateOf(heap, pool, other)).toEqual(before);
       }
       expectSound(heap);

@@ -2,7 +2,20 @@
 import { describe, expect, test } from "vitest";
 import { create, createHeap, f64, MempoolError, struct, u8, type Heap } from "../../src/index.ts";
 import { builds } from "../builds.ts";
-import { createWith, drain, errorFrom, expectElements, expectSound, fixedHeap, freeAll, MAX_SIZE, MIB, PAGE, stateOf, take } from "./helpers.ts";
+import {
+  createWith,
+  drain,
+  errorFrom,
+  expectElements,
+  expectSound,
+  fixedHeap,
+  freeAll,
+  MAX_SIZE,
+  MIB,
+  PAGE,
+  stateOf,
+  take,
+} from "./helpers.ts";
 
 /** Garbage for any option that wants a positive integer. */
 const NOT_A_COUNT: unknown[] = [

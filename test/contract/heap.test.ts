@@ -107,7 +107,10 @@ describe("createHeap", () => {
     ["region: a fraction", { memory: new WebAssembly.Memory({ initial: 4 }), region: { base: 0.5, bytes: PAGE } }],
     ["region: bytes 0", { memory: new WebAssembly.Memory({ initial: 4 }), region: { base: 0, bytes: 0 } }],
     ["region: bytes negative", { memory: new WebAssembly.Memory({ initial: 4 }), region: { base: PAGE, bytes: -1 } }],
-    ["region beyond the end", { memory: new WebAssembly.Memory({ initial: 4 }), region: { base: PAGE, bytes: 4 * PAGE } }],
+    [
+      "region beyond the end",
+      { memory: new WebAssembly.Memory({ initial: 4 }), region: { base: PAGE, bytes: 4 * PAGE } },
+    ],
     ["region at the end", { memory: new WebAssembly.Memory({ initial: 4 }), region: { base: 4 * PAGE, bytes: PAGE } }],
     [
       "region whose end wraps",
@@ -258,7 +261,7 @@ describe("a region in the middle of a foreign memory", () => {
       );
       const arena = createArena({ heap });
       const live: [pool: number, address: number][] = [];
-      for (let failures = 0; failures < 20; ) {
+      for (let failures = 0; failures < 20;) {
         const index = Math.floor(next() * pools.length);
         const address = pools[index]!.alloc();
         if (address === 0) failures++;

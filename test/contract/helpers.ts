@@ -157,7 +157,7 @@ export function expectDisjoint(intervals: readonly (readonly [number, number])[]
 
 /** Fails unless all these elements of one size are aligned, inside the memory and apart from each other. */
 export function expectElements(heap: Heap, addresses: readonly number[], size: number, align: number): void {
-  const sorted = Float64Array.from(addresses).sort();
+  const sorted = Float64Array.from(addresses).toSorted();
   const end = heap.memory.buffer.byteLength;
   let previousEnd = 1; // 0 is "no element"
   for (const address of sorted) {

@@ -90,6 +90,7 @@ describe.each([
 
   test("is filled to its end and not beyond", () => {
     const heap = heapAt(base, bytes);
+    const arena = createArena({ heap });
     const pool = create({ heap, size: 4000, minNr: 2, align: 16 });
     const all = drain(pool);
     expect(all.length * 4000).toBeGreaterThan(0.9 * bytes);
@@ -98,7 +99,6 @@ describe.each([
       if (address < base || address + 4000 > base + bytes) throw new Error(`${address} is outside of the region`);
     }
     expect(pool.alloc()).toBe(0);
-    const arena = createArena({ heap });
     for (const size of [2 ** 32 - 1, 2 ** 31, 2 ** 32 - PAGE, bytes]) expect(arena.alloc(size)).toBe(0);
     freeAll(pool, all);
     expect(drain(pool).length).toBeGreaterThanOrEqual(0.95 * all.length);

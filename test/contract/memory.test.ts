@@ -21,7 +21,7 @@ import {
 /** Takes so many elements, in bulks, so that a million of them is a matter of milliseconds. */
 function takeMany(pool: Pool, count: number): Uint32Array {
   const all = new Uint32Array(count);
-  for (let done = 0; done < count; ) {
+  for (let done = 0; done < count;) {
     const part = Math.min(50_000, count - done);
     if (!pool.allocBulk(all.subarray(done, done + part))) throw new Error(`no memory after ${done} of ${count}`);
     done += part;
@@ -81,6 +81,15 @@ describe("cost", () => {
   });
 });
 
+/** How many elements of a size a heap has room for. */
+function capacity(heap: Heap, size: number): number {
+  const pool = create({ heap, size, minNr: 0 });
+  const addresses = drain(pool);
+  freeAll(pool, addresses);
+  pool.exit();
+  return addresses.length;
+}
+
 describe.each(builds)("memory: $name", (build) => {
   const PAIRS = [
     [8, 1000],
@@ -92,14 +101,6 @@ describe.each(builds)("memory: $name", (build) => {
     [3000, 700_000],
     [24, 24],
   ] as const;
-
-  function capacity(heap: Heap, size: number): number {
-    const pool = create({ heap, size, minNr: 0 });
-    const addresses = drain(pool);
-    freeAll(pool, addresses);
-    pool.exit();
-    return addresses.length;
-  }
 
   test.each(PAIRS)("slabs that %i byte elements left empty serve elements of %i bytes", (first, second) => {
     const fresh = capacity(fixedHeap(build, 4 * MIB), second);

@@ -57,7 +57,9 @@ class Users {
     if (address === 0) {
       const taken = this.#pool.alloc();
       if (taken === 0) {
-        throw new Error(`user ${user} got nothing after ${this.served} elements: ${JSON.stringify(this.#pool.stats())}`);
+        throw new Error(
+          `user ${user} got nothing after ${this.served} elements: ${JSON.stringify(this.#pool.stats())}`,
+        );
       }
       writeCanary(this.#heap.memory, taken, elementSize, user);
       this.#held[user] = taken;
@@ -101,9 +103,18 @@ describe.each(builds)("the reserve: $name", (build) => {
 
   test("several pools with promises, of all sizes, in one full heap", () => {
     const heap = fixedHeap(build, 4 * MIB);
-    const pools = ([[1, 64], [13, 9], [64, 5], [1000, 4], [5000, 3], [40_000, 4], [70_000, 2], [500_000, 2]] as const).map(
-      ([size, minNr]) => create({ heap, size, minNr }),
-    );
+    const pools = (
+      [
+        [1, 64],
+        [13, 9],
+        [64, 5],
+        [1000, 4],
+        [5000, 3],
+        [40_000, 4],
+        [70_000, 2],
+        [500_000, 2],
+      ] as const
+    ).map(([size, minNr]) => create({ heap, size, minNr }));
     const greedy = new Greedy(heap);
     const arena = createArena({ heap });
     greedy.take();

@@ -1,0 +1,231 @@
+/**
+ * The workloads, once, for whatever allocator a module is compiled with: AssemblyScript's own if it is compiled with
+ * `--use TLSF=1`, else the pool's. Every element is written once after it is allocated.
+ *
+ * Loops with `Called` in their name call the functions that the core exports; the others have them inlined.
+ */
+import { Pool } from "../../../assembly/layout";
+import { allocInline, freeInline, mempool_alloc, mempool_free } from "../../../assembly/mempool";
+
+/** Bytes of an element of AssemblyScript's allocator; a pool has its own size. */
+const SIZE: usize = 64;
+
+@inline
+function alloc(pool: Pool): usize {
+  if (isDefined(TLSF)) return heap.alloc(SIZE);
+  return allocInline(pool);
+}
+
+@inline
+function free(pool: Pool, element: usize): void {
+  if (isDefined(TLSF)) heap.free(element);
+  else freeInline(pool, element);
+}
+
+@inline
+function next(random: u32): u32 {
+  return random * 1664525 + 1013904223;
+}
+
+/** The slot of a random number: its upper bits are the random ones. */
+@inline
+function slotOf(slots: usize, count: u32, random: u32): usize {
+  return slots + (<usize>((<u64>random * count) >> 32) << 2);
+}
+
+export function pair(pool: Pool, n: u32): void {
+  for (let i: u32 = 0; i < n; i++) {
+    const element = alloc(pool);
+    store<u32>(element, i);
+    free(pool, element);
+  }
+}
+
+export function pairCalled(pool: Pool, n: u32): void {
+  for (let i: u32 = 0; i < n; i++) {
+    const element = mempool_alloc(pool);
+    store<u32>(element, i);
+    mempool_free(pool, element);
+  }
+}
+
+/** n times: allocate `count` elements, then free them in the order they came. */
+export function wave(pool: Pool, n: u32, slots: usize, count: u32): void {
+  for (let i: u32 = 0; i < n; i++) {
+    const end = slots + (count << 2);
+    for (let at = slots; at < end; at += 4) {
+      const element = alloc(pool);
+      store<u32>(element, i);
+      store<u32>(at, element);
+    }
+    for (let at = slots; at < end; at += 4) free(pool, load<u32>(at));
+  }
+}
+
+export function waveCalled(pool: Pool, n: u32, slots: usize, count: u32): void {
+  for (let i: u32 = 0; i < n; i++) {
+    const end = slots + (count << 2);
+    for (let at = slots; at < end; at += 4) {
+      const element = mempool_alloc(pool);
+      store<u32>(element, i);
+      store<u32>(at, element);
+    }
+    for (let at = slots; at < end; at += 4) mempool_free(pool, load<u32>(at));
+  }
+}
+
+/** n times: free the element in a random slot and put a new one there. Returns the random number to go on with. */
+export function churn(pool: Pool, n: u32, slots: usize, count: u32, random: u32): u32 {
+  for (let i: u32 = 0; i < n; i++) {
+    const at = slotOf(slots, count, (random = next(random)));
+    free(pool, load<u32>(at));
+    const element = alloc(pool);
+    store<u32>(element, i);
+    store<u32>(at, element);
+  }
+  return random;
+}
+
+export function churnCalled(pool: Pool, n: u32, slots: usize, count: u32, random: u32): u32 {
+  for (let i: u32 = 0; i < n; i++) {
+    const at = slotOf(slots, count, (random = next(random)));
+    mempool_free(pool, load<u32>(at));
+    const element = mempool_alloc(pool);
+    store<u32>(element, i);
+    store<u32>(at, element);
+  }
+  return random;
+}
+
+/** The memory accesses of churn without an allocator: reads a random slot, writes the element and the slot. */
+export function churnNone(n: u32, slots: usize, count: u32, random: u32): u32 {
+  for (let i: u32 = 0; i < n; i++) {
+    const at = slotOf(slots, count, (random = next(random)));
+    const element = load<u32>(at);
+    store<u32>(element, i);
+    store<u32>(at, element);
+  }
+  return random;
+}
+
+/** n times: free the elements in `batch` random slots, then put new ones there. */
+export function shuffle(pool: Pool, n: u32, slots: usize, count: u32, random: u32, batch: u32): u32 {
+  for (let i: u32 = 0; i < n; i++) {
+    const again = random;
+    for (let j: u32 = 0; j < batch; j++) {
+      const at = slotOf(slots, count, (random = next(random)));
+      const element = load<u32>(at);
+      // A slot may come twice; its element is freed once.
+      store<u32>(at, 0);
+      if (element) free(pool, element);
+    }
+    random = again;
+    for (let j: u32 = 0; j < batch; j++) {
+      const at = slotOf(slots, count, (random = next(random)));
+      if (load<u32>(at)) continue;
+      const element = alloc(pool);
+      store<u32>(element, i);
+      store<u32>(at, element);
+    }
+  }
+  return random;
+}
+
+/** The same without an allocator. */
+export function shuffleNone(n: u32, slots: usize, count: u32, random: u32, batch: u32): u32 {
+  for (let i: u32 = 0; i < n; i++) {
+    const again = random;
+    for (let j: u32 = 0; j < batch; j++) {
+      const at = slotOf(slots, count, (random = next(random)));
+      const element = load<u32>(at);
+      store<u32>(at, element);
+    }
+    random = again;
+    for (let j: u32 = 0; j < batch; j++) {
+      const at = slotOf(slots, count, (random = next(random)));
+      const element = load<u32>(at);
+      if (!element) continue;
+      store<u32>(element, i);
+      store<u32>(at, element);
+    }
+  }
+  return random;
+}
+
+/** n times: free the last `batch` of the slots, newest first, and allocate as many again. */
+export function stack(pool: Pool, n: u32, slots: usize, count: u32, batch: u32): void {
+  const end = slots + (count << 2);
+  const start = end - (batch << 2);
+  for (let i: u32 = 0; i < n; i++) {
+    for (let at = end; at > start; ) free(pool, load<u32>((at -= 4)));
+    for (let at = start; at < end; at += 4) {
+      const element = alloc(pool);
+      store<u32>(element, i);
+      store<u32>(at, element);
+    }
+  }
+}
+
+export function stackNone(n: u32, slots: usize, count: u32, batch: u32): void {
+  const end = slots + (count << 2);
+  const start = end - (batch << 2);
+  for (let i: u32 = 0; i < n; i++) {
+    for (let at = start; at < end; at += 4) {
+      const element = load<u32>(at);
+      store<u32>(element, i);
+      store<u32>(at, element);
+    }
+  }
+}
+
+/** Puts an element into each of `count` slots, in order. Returns how many there are. */
+export function fill(pool: Pool, slots: usize, count: u32): u32 {
+  for (let i: u32 = 0; i < count; i++) {
+    const element = alloc(pool);
+    if (!element) return i;
+    store<u32>(element, i);
+    store<u32>(slots + (i << 2), element);
+  }
+  return count;
+}
+
+/** n times: free the element of the next of `count` pools, and allocate another from it. */
+export function roundRobin(pools: usize, n: u32, slots: usize, count: u32): void {
+  let k: u32 = 0;
+  for (let i: u32 = 0; i < n; i++) {
+    const pool = changetype<Pool>(load<u32>(pools + (k << 2)));
+    const at = slots + (k << 2);
+    free(pool, load<u32>(at));
+    const element = alloc(pool);
+    store<u32>(element, i);
+    store<u32>(at, element);
+    if (++k == count) k = 0;
+  }
+}
+
+export function roundRobinNone(n: u32, slots: usize, count: u32): void {
+  let k: u32 = 0;
+  for (let i: u32 = 0; i < n; i++) {
+    const at = slots + (k << 2);
+    const element = load<u32>(at);
+    store<u32>(element, i);
+    store<u32>(at, element);
+    if (++k == count) k = 0;
+  }
+}
+
+/** Memory for slots, beside the allocator's; 0 if there is none. */
+export function slotsNew(pages: u32): usize {
+  const page = memory.grow(pages);
+  return page < 0 ? 0 : <usize>page << 16;
+}
+
+/* What a call from JavaScript costs by itself. */
+
+export function empty1(a: i32): i32 {
+  return a;
+}
+
+export function empty2(a: i32, b: i32): i32 {
+  return a;
+}
