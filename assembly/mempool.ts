@@ -190,14 +190,19 @@ function freeSlow(pool: Pool, element: usize): i32 {
     destroy(pool);
     return FREED_LAST;
   }
-  if (pool.currNr < pool.minNr) {
+  keep(pool, element, state, pool.minNr);
+  return FREED;
+}
+
+/** Where a freed element goes: into the reserve while that has fewer than `reserved`, else into the magazine. */
+function keep(pool: Pool, element: usize, state: usize, reserved: u32): void {
+  if (pool.currNr < reserved) {
     pushReserve(pool, element, state);
     if (pool.currNr == pool.minNr) pool.limit = pool.capacity;
   } else {
     makeRoom(pool);
     pushRound(pool, pool.rounds, element, state);
   }
-  return FREED;
 }
 
 /** What free would return for this address: FREED if it may be freed, else why not. */
@@ -228,6 +233,7 @@ function verdict(pool: Pool, element: usize): i32 {
  * the array's contents are undefined.
  */
 export function mempool_alloc_bulk(pool: Pool, array: usize, count: u32): bool {
+  const reserved = pool.currNr;
   const allocated = pool.rounds & ~ROUND_MASK;
   const reserveHits = pool.reserveHits;
   const lowest = pool.lowestCurrNr;
@@ -238,7 +244,10 @@ export function mempool_alloc_bulk(pool: Pool, array: usize, count: u32): bool {
       store<u32>(at, element);
       continue;
     }
-    while (at > array) mempool_free(pool, load<u32>((at -= 4)));
+    while (at > array) {
+      const taken = load<u32>((at -= 4));
+      keep(pool, taken, stateAt(pool, taken), reserved);
+    }
     pool.rounds = (pool.rounds & ROUND_MASK) | allocated;
     pool.reserveHits = reserveHits;
     pool.lowestCurrNr = lowest;

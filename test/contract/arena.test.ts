@@ -137,20 +137,6 @@ describe.each(builds)("arena: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a place in the arena that was never marked is no mark", () => {
-    const heap = fixedHeap(build, MIB);
-    const arena = createArena({ heap });
-    const early = arena.mark();
-    const blocks = [arena.alloc(1000), arena.alloc(1000), arena.alloc(1000)];
-    const [first, second] = blocks as [number, number];
-    const late = arena.mark();
-    for (const place of [first, first + 1, first + 8, first + 500, second, second + 8, late - 1, late - 8]) {
-      if (place !== early) expect([place, codeOf(() => arena.reset(place))]).toEqual([place, "ERR_INVALID_ARGUMENT"]);
-    }
-    arena.reset(late);
-    arena.reset(early);
-  });
-
   test("what is no mark of this arena is refused, and nothing is reset", () => {
     const heap = fixedHeap(build, MIB);
     const arena = createArena({ heap });

@@ -9,7 +9,7 @@ import { builds } from "../builds.ts";
 import { withoutStacks } from "../contract/helpers.ts";
 import { commands, Model, worlds } from "./model.ts";
 
-const RUNS = Number(process.env["MODEL_RUNS"] ?? 40);
+const RUNS = Number(process.env["MODEL_RUNS"] ?? 120);
 const SEED = process.env["MODEL_SEED"];
 
 describe.each(builds)("model: $name", (build) => {

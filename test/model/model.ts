@@ -33,6 +33,7 @@ export const OPERATIONS = {
   createPool: 5,
   alloc: 20,
   allocMany: 6,
+  exhaust: 3,
   free: 14,
   freeMany: 5,
   freeBad: 12,
@@ -275,6 +276,19 @@ export class Model {
 
   allocMany(a: number, b: number): void {
     for (let i = b % 12; i >= 0; i--) this.alloc(a);
+  }
+
+  /** Takes all there is, or a lot: only a heap that is full shows what the reserve and the rest of it are worth. */
+  exhaust(a: number, b: number): void {
+    const model = this.#pick(a);
+    if (model === undefined || model.exited) return;
+    for (let i = 0; i < 400; i++) {
+      const before = model.live.length;
+      this.alloc(this.#pools.indexOf(model));
+      if (model.live.length === before) break;
+    }
+    // often it is all given back again: by whoever wants it next
+    if (b % 2 === 0) this.freeMany(this.#pools.indexOf(model), b, 0);
   }
 
   allocPreallocated(a: number): void {

@@ -216,6 +216,8 @@ export function roundRobinNone(n: u32, slots: usize, count: u32): void {
 
 /** Memory for slots, beside the allocator's; 0 if there is none. */
 export function slotsNew(pages: u32): usize {
+  // AssemblyScript's allocator takes all the memory there is when it is first called.
+  if (isDefined(TLSF)) heap.free(heap.alloc(SIZE));
   const page = memory.grow(pages);
   return page < 0 ? 0 : <usize>page << 16;
 }
