@@ -2,14 +2,13 @@
 //
 //   node scripts/build.mjs [--quiet] [--force]
 //
-// Does nothing when nothing it reads is newer than what it wrote.
-import { execFileSync } from "node:child_process";
+// Each stage is left out when nothing it reads is newer than what it wrote.
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-process.chdir(root);
+process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
 const quiet = process.argv.includes("--quiet");
 const force = process.argv.includes("--force");
 const say = (text) => quiet || console.log(text);
@@ -25,31 +24,20 @@ const modules = [
   { name: "check.shared", entry: "check", target: "shared" },
 ];
 
-const files = (folder, suffix) =>
+const filesIn = (folder) =>
   readdirSync(folder, { recursive: true })
     .map((file) => join(folder, String(file)))
-    .filter((file) => file.endsWith(suffix) && !file.includes("generated"));
-const newest = (list) => Math.max(...list.map((file) => statSync(file).mtimeMs));
-const stamp = "build/.stamp";
-const config = ["asconfig.json", "package.json", "tsconfig.json", "tsconfig.build.json", "scripts/build.mjs"];
-const sources = [...files("assembly", ".ts"), ...files("src", ".ts"), ...config];
-const outputs = [stamp, "src/generated/wasm.ts", "dist/index.js"];
-if (!force && outputs.every((file) => existsSync(file)) && newest(sources) < statSync(stamp).mtimeMs) {
-  say("build: up to date");
-  process.exit(0);
-}
+    .filter((file) => file.endsWith(".ts"));
 
-mkdirSync("build", { recursive: true });
-mkdirSync("src/generated", { recursive: true });
-const { default: asc } = await import("assemblyscript/asc");
-for (const { name, entry, target } of modules) {
-  const out = `build/${name}.wasm`;
-  const { error, stderr } = await asc.main([`assembly/${entry}.ts`, "--target", target, "-o", out, "-t", `build/${name}.wat`]);
-  // binaryen says so when another round of its passes would make the code larger: not a fault.
-  const text = stderr.toString().replace(/Last converge was suboptimal\.\n/g, "");
-  if (text) process.stderr.write(text);
-  if (error) process.exit(1);
-  say(`${out}  ${statSync(out).size} bytes`);
+/** Runs a stage unless its stamp is newer than all it reads. The stamp is set to the time before it began. */
+async function stage(name, reads, stamp, run) {
+  const newest = Math.max(...reads.map((file) => statSync(file).mtimeMs));
+  if (!force && existsSync(stamp) && Number(readFileSync(stamp, "utf8")) > newest) return say(`${name}: up to date`);
+  rmSync(stamp, { force: true });
+  const began = Date.now();
+  await run();
+  writeFileSync(stamp, String(began));
+  say(`${name}: ${((Date.now() - began) / 1000).toFixed(1)} s`);
 }
 
 /**
@@ -59,31 +47,50 @@ for (const { name, entry, target } of modules) {
 function inline(name, base) {
   const bytes = readFileSync(`build/${name}.wasm`);
   if (base === undefined) return JSON.stringify(bytes.toString("hex"));
-  const from = readFileSync(`build/${base}.wasm`);
+  const from = readFileSync(`build/${base.name}.wasm`);
   let head = 0;
   while (bytes[head] === from[head]) head++;
   let tail = 0;
   while (tail < Math.min(bytes.length, from.length) - head && bytes.at(-1 - tail) === from.at(-1 - tail)) tail++;
   const middle = bytes.subarray(head, bytes.length - tail);
   if (middle.length > bytes.length / 2) return inline(name);
-  return `${base.replace(".", "_")}.slice(0, ${2 * head}) + "${middle.toString("hex")}" + ${base.replace(".", "_")}.slice(${2 * (from.length - tail)})`;
+  const { variable } = base;
+  return `${variable}.slice(0, ${2 * head}) + "${middle.toString("hex")}" + ${variable}.slice(${2 * (from.length - tail)})`;
 }
-writeFileSync(
-  "src/generated/wasm.ts",
-  `// Written by scripts/build.mjs: the wasm modules in hexadecimal.
-const core = ${inline("core")};
-const check_imported = ${inline("check.imported")};
-export const plain = (): string => core;
-export const imported = (): string => ${inline("core.imported", "core")};
-export const shared = (): string => ${inline("core.shared", "core")};
-export const checkImported = (): string => check_imported;
-export const checkShared = (): string => ${inline("check.shared", "check.imported")};
-`,
-);
 
-if (existsSync("src/index.ts")) {
+mkdirSync("build", { recursive: true });
+mkdirSync("src/generated", { recursive: true });
+
+await stage("wasm", [...filesIn("assembly"), "asconfig.json", "scripts/build.mjs"], "build/.wasm", async () => {
+  const { default: asc } = await import("assemblyscript/asc");
+  for (const { name, entry, target } of modules) {
+    const out = `build/${name}.wasm`;
+    const args = [`assembly/${entry}.ts`, "--target", target, "-o", out, "-t", `build/${name}.wat`];
+    const { error, stderr } = await asc.main(args);
+    // binaryen says so when another round of its passes would make the code larger: not a fault.
+    process.stderr.write(stderr.toString().replaceAll("Last converge was suboptimal.\n", ""));
+    if (error) process.exit(1);
+    say(`  ${out}  ${statSync(out).size} bytes`);
+  }
+  const core = { name: "core", variable: "core" };
+  const checker = { name: "check.imported", variable: "checker" };
+  writeFileSync(
+    "src/generated/wasm.ts",
+    `// Written by scripts/build.mjs: the wasm modules in hexadecimal.
+const core = ${inline("core")};
+const checker = ${inline("check.imported")};
+export const plain = (): string => core;
+export const imported = (): string => ${inline("core.imported", core)};
+export const shared = (): string => ${inline("core.shared", core)};
+export const checkImported = (): string => checker;
+export const checkShared = (): string => ${inline("check.shared", checker)};
+`,
+  );
+});
+
+await stage("typescript", [...filesIn("src"), "tsconfig.json", "tsconfig.build.json"], "build/.typescript", () => {
   rmSync("dist", { recursive: true, force: true });
-  execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], { stdio: "inherit" });
-}
-writeFileSync(stamp, "");
-say("build: done");
+  const tsc = ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"];
+  const { status } = spawnSync(process.execPath, tsc, { stdio: "inherit" });
+  if (status !== 0) process.exit(1);
+});
