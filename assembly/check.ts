@@ -8,6 +8,7 @@
  */
 import { roundsIn } from "./cache";
 import {
+  alignUp,
   Arena,
   ArenaChunk,
   BIN_ROW_SHIFT,
@@ -35,7 +36,7 @@ import {
 } from "./layout";
 import { outstanding } from "./mempool";
 import { binHead, binOf, entryAt, entryNext, entryOf, entryPages, entryPrev, entryTag, rowBins } from "./pages";
-import { indexOf, records, slabOf, slabPage, slabPages, stateOf } from "./slab";
+import { countIn, indexOf, records, slabOf, slabPage, slabPages, stateOf } from "./slab";
 
 /* Problems, and what the three values are. Worded in src/heap.ts, in this order. */
 const BAD_ENTRY: u32 = 0; //        page, entry
@@ -63,6 +64,9 @@ const BAD_LIMIT: u32 = 21; //       pool, limit
 const OVER_MAX: u32 = 22; //        pool, taken, maxNr
 const BAD_POOLS: u32 = 23; //       pools said, pools found
 const BAD_ARENA: u32 = 24; //       arena, position, end
+const BAD_ROOM: u32 = 25; //        cache, room said, room found
+const BAD_LAYOUT: u32 = 26; //      cache, stride
+const BAD_LISTS: u32 = 27; //       address in the list of pools or arenas
 
 /** Set in a state byte while a list is walked, to see an element listed twice. */
 const SEEN: u32 = 1;
@@ -82,23 +86,39 @@ function problem(code: u32, a: u32 = 0, b: u32 = 0, c: u32 = 0): void {
 export function heap_check(address: usize): u32 {
   serveHeap(address);
   problems = 0;
-  clearSeen(records());
-  let pools: u32 = 0;
-  for (let at = heap().pools; at && pools <= heap().poolCount; at = changetype<Pool>(at).next) {
-    clearSeen(changetype<Cache>(at));
-    pools++;
+  const pools = heap().poolCount;
+  let found: u32 = 0;
+  if (records().stride && !layoutIsSound(records())) problem(BAD_LAYOUT, changetype<u32>(records()), records().stride);
+  else clearSeen(records());
+  for (let at = heap().pools; at && found <= pools && !problems; at = changetype<Pool>(at).next) {
+    const pool = changetype<Pool>(at);
+    if (!isRecord(at)) problem(BAD_LISTS, <u32>at);
+    else if (!layoutIsSound(pool) || pool.stride != alignUp(pool.size, pool.align)) problem(BAD_LAYOUT, <u32>at, pool.stride);
+    else clearSeen(pool);
+    found++;
   }
-  if (pools != heap().poolCount) problem(BAD_POOLS, heap().poolCount, pools);
+  if (found != pools && !problems) problem(BAD_POOLS, pools, found);
+  // Nothing below can be walked if these are wrong.
   if (problems) return problems;
   checkMap();
   checkCache(records());
   for (let at = heap().pools; at; at = changetype<Pool>(at).next) checkPool(changetype<Pool>(at));
-  for (let at = heap().arenas; at; at = changetype<Arena>(at).next) checkArena(changetype<Arena>(at));
+  found = 0;
+  for (let at = heap().arenas; at && found <= heap().arenaCount; at = changetype<Arena>(at).next) {
+    if (!isRecord(at)) {
+      problem(BAD_LISTS, <u32>at);
+      break;
+    }
+    checkArena(changetype<Arena>(at));
+    found++;
+  }
+  if (found != heap().arenaCount) problem(BAD_LISTS, <u32>heap().arenas);
   return problems;
 }
 
 function clearSeen(cache: Cache): void {
   cache.seenSlabs = 0;
+  cache.seenRoom = 0;
   cache.seenPartial = 0;
   cache.seenCached = 0;
   cache.seenReserved = 0;
@@ -172,7 +192,7 @@ function checkBins(freeRuns: u32): void {
 function checkSlab(cache: Cache, slab: Slab, page: u32): u32 {
   const at = changetype<u32>(slab);
   const pages = slabPages(slab);
-  if (slab.cache != changetype<usize>(cache) || slabPage(slab) != page || !pages) {
+  if (slab.cache != changetype<usize>(cache) || slabPage(slab) != page || !pages || slab.count != countIn(cache, pages)) {
     problem(BAD_SLAB, at, changetype<u32>(cache));
     return 0;
   }
@@ -193,10 +213,29 @@ function checkSlab(cache: Cache, slab: Slab, page: u32): u32 {
     else if (state != STATE_NEVER) problem(BAD_STATE, at, i, state);
   }
   if (free != slab.free) problem(BAD_FREE, at, slab.free, free);
-  if (free == slab.carved) problem(EMPTY_SLAB, at);
+  if (free && free == slab.carved) problem(EMPTY_SLAB, at);
   if (free || slab.carved < slab.count) cache.seenPartial++;
   cache.seenSlabs++;
+  cache.seenRoom += slab.count;
   return pages;
+}
+
+/** Whether the numbers from which addresses are computed follow from each other. */
+function layoutIsSound(cache: Cache): bool {
+  const stride = cache.stride;
+  const align = cache.align;
+  if (!stride || !align || align & (align - 1) || stride & (align - 1) || cache.shift != ctz<u32>(stride)) return false;
+  if ((stride >>> cache.shift) * cache.inverse != 1) return false;
+  return cache.smallPages != 0 && cache.indexEnd == countIn(cache, cache.largePages);
+}
+
+/** Whether `address` is a record, of a pool or an arena, that is in use. */
+function isRecord(address: usize): bool {
+  const entry = entryAt(address);
+  if (!entry || load<u32>(entry) != changetype<u32>(records())) return false;
+  const slab = slabOf(entry);
+  const index = indexOf(records(), slab, address);
+  return index < slab.count && load<u8>(stateOf(slab, index)) >= <u8>STATE_LIVE;
 }
 
 function checkCache(cache: Cache): void {
@@ -214,6 +253,7 @@ function checkCache(cache: Cache): void {
     listed++;
   }
   if (listed != cache.seenPartial) problem(BAD_PARTIAL, at, listed, cache.seenPartial);
+  if (cache.room != cache.seenRoom) problem(BAD_ROOM, at, cache.room, cache.seenRoom);
   const taken = cache.seenCached + cache.seenReserved + cache.seenLive;
   if (taken != cache.taken) problem(BAD_TAKEN, at, cache.taken, taken);
 }

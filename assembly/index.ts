@@ -19,6 +19,7 @@ export {
   mempool_free_check,
   mempool_free_marked,
   mempool_mark,
+  mempool_prefill,
   mempool_stats,
   mempool_unmark,
   mempool_zalloc,

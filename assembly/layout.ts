@@ -136,12 +136,15 @@ export class Cache {
   slabs: u32;
   slabPages: u32;
   taken: u32;
+  /** Elements its slabs have room for. */
+  room: u32;
   /** Written and read by check.ts only. */
   seenSlabs: u32;
   seenPartial: u32;
   seenCached: u32;
   seenReserved: u32;
   seenLive: u32;
+  seenRoom: u32;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ *
@@ -268,7 +271,7 @@ export const HEAP_PAGES: u32 = 2;
 /** The cache of records, at a multiple of 16. */
 export const HEAP_RECORDS: u32 = 80;
 /** One byte a row: its bins with a run. */
-export const HEAP_ROW_BINS: u32 = HEAP_RECORDS + 64;
+export const HEAP_ROW_BINS: u32 = HEAP_RECORDS + 72;
 /** One u32 a bin: its first run, a page number. */
 export const HEAP_BINS: u32 = HEAP_ROW_BINS + 32;
 /** Words through which a host passes arrays: bulk operations, reports of check.ts. */

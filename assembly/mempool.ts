@@ -34,7 +34,21 @@ import {
   TAG_MASK,
 } from "./layout";
 import { entryAt, rawAlloc, rawFree } from "./pages";
-import { cacheInit, firstElement, indexOf, recordAlloc, recordFree, records, slabOf, slabReturn, stateAt, stateOf } from "./slab";
+import {
+  cacheInit,
+  firstElement,
+  indexOf,
+  recordAlloc,
+  recordFree,
+  records,
+  slabCreate,
+  slabOf,
+  slabRetireUnused,
+  slabReturn,
+  stateAt,
+  stateOf,
+  wantsLarge,
+} from "./slab";
 
 /* What free returns. Error codes are negative and part of the ABI. */
 export const FREED: i32 = 0;
@@ -151,13 +165,12 @@ function allocSlow(pool: Pool): usize {
     return popReserve(pool);
   }
   if (pool.taken < pool.maxNr && reclaim() && backend(pool, -1)) return take(pool);
-  pool.failures++;
-  return 0;
+  return <usize>refuse(pool);
 }
 
 /** An element of the reserve, never of the backend; 0 when there is none. */
 export function mempool_alloc_preallocated(pool: Pool): usize {
-  if (!pool.currNr) return 0;
+  if (!pool.currNr) return <usize>refuse(pool);
   pool.preallocated++;
   return popReserve(pool);
 }
@@ -190,19 +203,14 @@ function freeSlow(pool: Pool, element: usize): i32 {
     destroy(pool);
     return FREED_LAST;
   }
-  keep(pool, element, state, pool.minNr);
-  return FREED;
-}
-
-/** Where a freed element goes: into the reserve while that has fewer than `reserved`, else into the magazine. */
-function keep(pool: Pool, element: usize, state: usize, reserved: u32): void {
-  if (pool.currNr < reserved) {
+  if (pool.currNr < pool.minNr) {
     pushReserve(pool, element, state);
     if (pool.currNr == pool.minNr) pool.limit = pool.capacity;
   } else {
     makeRoom(pool);
     pushRound(pool, pool.rounds, element, state);
   }
+  return FREED;
 }
 
 /** What free would return for this address: FREED if it may be freed, else why not. */
@@ -229,30 +237,44 @@ function verdict(pool: Pool, element: usize): i32 {
 }
 
 /**
- * Fills an array of `count` words with elements; all or none. On failure the pool is as it was, but for `failures`, and
- * the array's contents are undefined.
+ * Makes slabs until the next `count` allocations cannot fail, the reserve counted in; 0, and nothing has changed, if
+ * there is no memory for that. They cannot fail as long as nobody else takes memory in between.
  */
-export function mempool_alloc_bulk(pool: Pool, array: usize, count: u32): bool {
-  const reserved = pool.currNr;
-  const allocated = pool.rounds & ~ROUND_MASK;
-  const reserveHits = pool.reserveHits;
-  const lowest = pool.lowestCurrNr;
-  const end = array + (count << 2);
-  for (let at = array; at < end; at += 4) {
-    const element = mempool_alloc(pool);
-    if (element) {
-      store<u32>(at, element);
-      continue;
+export function mempool_prefill(pool: Pool, count: u32): bool {
+  if (pool.closed || count > pool.maxNr - outstanding(pool)) return refuse(pool);
+  let reclaimed = false;
+  // One size of slab throughout: slabs are used last made first, and so none stays empty.
+  let missing = missingFor(pool, count);
+  const large = wantsLarge(pool) || missing >= pool.indexEnd;
+  while (missing) {
+    if (!changetype<usize>(slabCreate(pool, large))) {
+      if (reclaimed || !reclaim()) {
+        slabRetireUnused(pool);
+        return refuse(pool);
+      }
+      reclaimed = true;
     }
-    while (at > array) {
-      const taken = load<u32>((at -= 4));
-      keep(pool, taken, stateAt(pool, taken), reserved);
-    }
-    pool.rounds = (pool.rounds & ROUND_MASK) | allocated;
-    pool.reserveHits = reserveHits;
-    pool.lowestCurrNr = lowest;
-    return false;
+    missing = missingFor(pool, count);
   }
+  return true;
+}
+
+/** How many of `count` elements are neither in slabs nor in magazine nor in reserve. */
+@inline
+function missingFor(pool: Pool, count: u32): u32 {
+  const have = pool.room - outstanding(pool);
+  return have < count ? count - have : 0;
+}
+
+function refuse(pool: Pool): bool {
+  pool.failures++;
+  return false;
+}
+
+/** Fills an array of `count` words with elements; or none and 0, and then nothing has changed. */
+export function mempool_alloc_bulk(pool: Pool, array: usize, count: u32): bool {
+  if (!mempool_prefill(pool, count)) return false;
+  for (let i: u32 = 0; i < count; i++) store<u32>(array + (i << 2), mempool_alloc(pool));
   return true;
 }
 
@@ -306,6 +328,7 @@ export function mempool_exit(pool: Pool): u32 {
     pool.closed = 1;
     pool.limit = 0;
     flush(pool, roundsIn(pool));
+    slabRetireUnused(pool);
     while (pool.currNr) {
       const element = load<u32>(pool.reserve + (--pool.currNr << 2));
       slabReturn(pool, element, stateAt(pool, element));
@@ -342,10 +365,10 @@ export function reclaim(): bool {
   let moved = false;
   for (let at = heap().pools; at; at = changetype<Pool>(at).next) {
     const pool = changetype<Pool>(at);
-    const n = roundsIn(pool);
-    if (!n) continue;
-    flush(pool, n);
-    moved = true;
+    const before = pool.taken + pool.slabs;
+    flush(pool, roundsIn(pool));
+    slabRetireUnused(pool);
+    if (pool.taken + pool.slabs != before) moved = true;
   }
   for (let at = heap().arenas; at; at = changetype<Arena>(at).next) {
     if (arenaTrim(changetype<Arena>(at))) moved = true;

@@ -8,7 +8,8 @@
  * - `free` is the number of FREE state bytes, all at or above index `hint` and below `carved`;
  * - the bytes from `carved` on are NEVER;
  * - it is in its cache's list if and only if it has something to give: free > 0 or carved < count;
- * - not all its elements are home: an empty slab goes back to pages at once.
+ * - not all its elements are home: a slab that becomes empty goes back to pages at once. (One made ahead of need, by
+ *   mempool_prefill, may be unused so far.)
  */
 import { carve } from "./bump";
 import {
@@ -52,7 +53,7 @@ function firstOffset(cache: Cache, count: u32): u32 {
 }
 
 /** How many elements a slab of `pages` holds. */
-function countIn(cache: Cache, pages: u32): u32 {
+export function countIn(cache: Cache, pages: u32): u32 {
   const bytes = pages << PAGE_SHIFT;
   // Each element costs its stride and a state byte. Padding may take away one more.
   let count = (bytes - SLAB_HEADER) / (cache.stride + 1);
@@ -149,9 +150,15 @@ function unlink(cache: Cache, slab: Slab): void {
   else cache.partial = next;
 }
 
+/** Whether the next slab of a cache is a large one. */
+@inline
+export function wantsLarge(cache: Cache): bool {
+  return cache.slabPages >= LARGE_PAGES;
+}
+
 /** A new slab, in the cache's list; null if there is no run for it. */
-function slabCreate(cache: Cache): Slab {
-  let pages = cache.slabPages >= LARGE_PAGES ? cache.largePages : cache.smallPages;
+export function slabCreate(cache: Cache, large: bool): Slab {
+  let pages = large ? cache.largePages : cache.smallPages;
   let page = runAlloc(pages);
   if (!page && pages > cache.smallPages) page = runAlloc((pages = cache.smallPages));
   if (!page) return changetype<Slab>(0);
@@ -169,8 +176,28 @@ function slabCreate(cache: Cache): Slab {
   for (let i: u32 = 0; i < pages; i++) entryWrite(page + i, <u64>changetype<u32>(cache) | (<u64>address << 32));
   cache.slabs++;
   cache.slabPages += pages;
+  cache.room += count;
   link(cache, slab);
   return slab;
+}
+
+/** Gives an empty slab, which is in the list, back to pages. */
+function slabRetire(cache: Cache, slab: Slab): void {
+  unlink(cache, slab);
+  const pages = slabPages(slab);
+  cache.slabs--;
+  cache.slabPages -= pages;
+  cache.room -= slab.count;
+  runFree(slabPage(slab), pages);
+}
+
+/** Gives all empty slabs back: those that slabCreate made and nobody has used. O(slabs in the list). */
+export function slabRetireUnused(cache: Cache): void {
+  for (let at = cache.partial; at; ) {
+    const slab = changetype<Slab>(at);
+    at = slab.next;
+    if (slab.free == slab.carved) slabRetire(cache, slab);
+  }
 }
 
 /**
@@ -183,7 +210,7 @@ export function slabRefill(cache: Cache, rounds: usize, want: u32): u32 {
     let slab = changetype<Slab>(cache.partial);
     if (!changetype<usize>(slab)) {
       if (got) break;
-      slab = slabCreate(cache);
+      slab = slabCreate(cache, wantsLarge(cache));
       if (!changetype<usize>(slab)) break;
     }
     got += slab.free ? takeFree(cache, slab, rounds + (got << 3), want - got) : carve(cache, slab, rounds + (got << 3), want - got);
@@ -230,18 +257,9 @@ export function slabReturn(cache: Cache, element: usize, state: usize): void {
   store<u8>(state, STATE_FREE);
   const index = <u32>(changetype<usize>(slab) - 1 - state);
   if (index < slab.hint) slab.hint = index;
-  const wasFull = !slab.free && slab.carved == slab.count;
-  const free = ++slab.free;
+  if (!slab.free && slab.carved == slab.count) link(cache, slab);
   cache.taken--;
-  if (free == slab.carved) {
-    if (!wasFull) unlink(cache, slab);
-    const pages = slabPages(slab);
-    cache.slabs--;
-    cache.slabPages -= pages;
-    runFree(slabPage(slab), pages);
-  } else if (wasFull) {
-    link(cache, slab);
-  }
+  if (++slab.free == slab.carved) slabRetire(cache, slab);
 }
 
 /** The cache of the allocator's own objects. */

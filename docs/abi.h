@@ -81,7 +81,13 @@ address mempool_alloc_preallocated(pool p);
 /* Zeroes an element just allocated, and returns it; 0 stays 0. */
 address mempool_zero(pool p, address element);
 
-/* Fills an array of `count` words with elements: 1, or none and 0, and then the array's contents are undefined. */
+/*
+ * Makes slabs until the next `count` allocations cannot fail, the reserve counted in, as long as nobody else takes memory
+ * in between: 1; or 0, and nothing has changed.
+ */
+uint32_t mempool_prefill(pool p, uint32_t count);
+
+/* Fills an array of `count` words with elements: 1; or none and 0, and nothing has changed. */
 uint32_t mempool_alloc_bulk(pool p, address array, uint32_t count);
 
 /* Takes an element back. MEMPOOL_FREED, also for 0; MEMPOOL_FREED_LAST; or an error, and nothing has changed. O(1). */

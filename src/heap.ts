@@ -69,6 +69,9 @@ const problems: readonly string[] = [
   "the pool at $x0 has taken $1 elements, above its maxNr $2",
   "the heap says it has $0 pools, but there are $1",
   "the arena at $x0 is wrong: at $x1 of $x2",
+  "the pool at $x0 says its slabs have room for $1 elements, but they have for $2",
+  "the pool at $x0 has a damaged layout: its stride is $1",
+  "the list of pools or of arenas is wrong at $x0",
 ];
 
 interface Plan {
@@ -237,7 +240,13 @@ export class Heap {
     this.#checker ??= new WebAssembly.Instance(moduleOf(this.#plan.shared ? "checkShared" : "checkImported"), {
       env: { memory: this.memory },
     }).exports as unknown as Checker;
-    const count = this.#checker.heap_check(this.address);
+    let count: number;
+    try {
+      count = this.#checker.heap_check(this.address);
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      return [`the heap's structures are too damaged to be walked: ${error.message}`];
+    }
     const words = this.u32.subarray(this.#within.scratch / 4);
     return Array.from({ length: count }, (_, i) =>
       (problems[words[4 * i]!] ?? "problem $0").replace(/\$(x?)(\d)/g, (_match, x: string, k: string) => {

@@ -157,8 +157,8 @@ interface PoolSpec {
 /**
  * A pool of elements of one size, `minNr` of them set aside in advance. Made by {@link create}.
  *
- * An element is an address: a number, the byte offset of the element in the heap's memory. No call here but `allocBulk`
- * and `freeBulk` of more than 256 elements, `stats` and `exit` makes a JavaScript object.
+ * An element is an address: a number, the byte offset of the element in the heap's memory. No call here but
+ * `stats`, what reads one figure of it, and `exit` makes a JavaScript object.
  */
 export class Pool implements Disposable {
   /** The heap it lives on. */
@@ -248,23 +248,15 @@ export class Pool implements Disposable {
   allocBulk(out: Uint32Array, count: number = length("allocBulk", "out", out)): boolean {
     integer("allocBulk", "count", count, 0, length("allocBulk", "out", out));
     this.#refuseClosed("allocBulk");
-    // More than pass through the scratch area at once wait in an array of their own until all are there.
     const { buffer, byteOffset } = out;
-    const waiting = count > SCRATCH_WORDS ? new Uint32Array(count) : undefined;
+    if (!this.#core.mempool_prefill(this.#handle, count)) return false;
     for (let done = 0; done < count; done += SCRATCH_WORDS) {
       const n = Math.min(SCRATCH_WORDS, count - done);
-      if (!this.#core.mempool_alloc_bulk(this.#handle, this.#within.scratch, n)) {
-        if (waiting) this.freeBulk(waiting, done);
-        return false;
-      }
-      // The call may have grown the memory, and so detached an array that lies in it.
+      this.#core.mempool_alloc_bulk(this.#handle, this.#within.scratch, n);
       const { u32 } = this.heap.views.refresh();
-      const target = waiting ?? (buffer.byteLength === 0 ? new Uint32Array(u32.buffer, byteOffset, count) : out);
+      // The memory may have grown, and so have detached an array that lies in it.
+      const target = buffer.byteLength === 0 ? new Uint32Array(u32.buffer, byteOffset, count) : out;
       for (let i = 0; i < n; i++) target[done + i] = this.#zeroed(u32[this.#within.scratch / 4 + i]!);
-    }
-    if (waiting) {
-      const { u32 } = this.heap.views.refresh();
-      (buffer.byteLength === 0 ? new Uint32Array(u32.buffer, byteOffset, count) : out).set(waiting);
     }
     return true;
   }

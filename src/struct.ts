@@ -7,17 +7,21 @@
  * for alignment but not for size.
  *
  * A cursor is a window on one struct that `move` slides over memory. Every object reached from it (nested structs,
- * arrays, their elements) holds the cursor's anchor and a constant offset: they all follow when the cursor moves, no
- * two of them alias, each is made at its first use and kept, and nothing is allocated after that.
+ * arrays, their elements) holds the cursor's place and a constant offset: they all follow when the cursor moves, no two
+ * of them alias, each is made once and kept, and nothing is allocated after that.
+ *
+ *      cursor ------------> Place <------------- cursor.pos
+ *      $offset 0            address              $offset 8
+ *      pos, list            views: the heap's    x: load(place, 8 + 0)
  *
  * What keeps it fast and right:
- * - one class of views per type, accessors on its prototype, each a closure over its offset and its scalar's
- *   load and store: once inlined, an access is the scalar's code with constant offsets;
+ * - one class of views per type, an accessor per scalar field on its prototype, a closure over its offset and its
+ *   scalar's load and store: once inlined, an access is the scalar's code with constant offsets;
  * - load and store are written out per scalar, so that each sees one kind of typed array;
- * - the anchor has one shape whatever the struct, so that many struct types do not make its fields slow to find, and is
- *   itself the views, which saves a step;
+ * - the place has one shape whatever the struct: many struct types do not make its fields slow to find;
  * - the functions are short: engines inline some 900 bytes of bytecode into a function, which is about 15 accesses;
- * - `index < view.length` fails on every stale view (see memory.ts): that branch makes the views anew;
+ * - `index < view.length` fails on every stale view (see memory.ts), and that branch makes the views anew. The length
+ *   is cut to 32 bits to be compared as an integer, which has bytes of a full 4 GiB take that branch too: slower;
  * - whatever is reachable was checked to be in memory, by `move` or by the array's bounds. Arithmetic on addresses is
  *   modulo 2^32, and the check is why it cannot wrap;
  * - views are not extensible: a misspelt field and an index too high throw instead of making a property.
@@ -44,83 +48,94 @@ export interface HasViews {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Views: what a cursor and the objects reached from it are
+// Views
 
 /** Where a cursor is, shared by all views reached from it. */
-class Anchor extends Views {
+class Place {
+  readonly views: Views;
   /** The address, as an int32: a small integer to the engine wherever it is in memory. */
   address = 0;
-  /** alignof - 1 */
-  readonly mask: number;
   /** The bytes from the address on that must be in memory. */
   readonly size: number;
   /** The last address where they were known to be: memory grows, but never shrinks. */
   last = 0;
-  /** Elements in the flexible array. If nobody told: as many as there was memory for at the last look. */
-  count: number;
-  /** If nobody told, the bytes in one; else 0. */
-  readonly stride: number;
+  /** Elements in the flexible array, if that was told. */
+  readonly count: number | undefined;
 
-  constructor(views: Views, mask: number, size: number, count: number, stride: number) {
-    super(views.memory);
-    this.mask = mask;
+  constructor(views: Views, size: number, count: number | undefined) {
+    this.views = views;
     this.size = size;
     this.count = count;
-    this.stride = stride;
+  }
+
+  /** Looks how much memory there is. Returns `last`. */
+  recheck(): number {
+    return (this.last = this.views.refresh().u8.length - this.size);
   }
 }
 
-/** Measures a flexible array of untold length; if the views are stale, too short. */
-function recount(a: Anchor): void {
-  a.count = Math.floor((a.u8.length - (a.address >>> 0) - a.size) / a.stride);
-}
-
+/** What a cursor and the objects reached from it are. */
 class View {
-  readonly $anchor: Anchor;
+  readonly $place: Place;
   readonly $offset: number;
-  /** The views of nested structs and arrays, or of an array's elements. */
-  readonly $parts: View[] = [];
 
-  constructor(anchor: Anchor, offset: number) {
-    this.$anchor = anchor;
+  constructor(place: Place, offset: number) {
+    this.$place = place;
     this.$offset = offset;
-    Object.preventExtensions(this);
   }
 
   get address(): number {
-    return (this.$anchor.address + this.$offset) >>> 0;
+    return (this.$place.address + this.$offset) >>> 0;
   }
 }
 
-type ViewClass = new (anchor: Anchor, offset: number) => View;
+type ViewClass = new (place: Place, offset: number) => View;
 
 /** The rare half of `move`: the memory has grown, or the address is wrong. */
-function recheck(a: Anchor, address: unknown): void {
-  const { mask, size } = a;
-  const { length } = a.refresh().u8;
-  a.last = length - size;
-  if (!isUint32(address) || !address || address & mask || address > a.last) {
-    invalid("address", `a multiple of ${mask + 1} from 1 to ${a.last}`, address);
+function recheck(place: Place, alignof: number, address: unknown): void {
+  const last = place.recheck();
+  if (!isUint32(address) || !address || address % alignof || address > last) {
+    invalid("address", `a multiple of ${alignof} from 1 to ${last}`, address);
   }
-}
-
-function move(this: View, address: number): View {
-  const a = this.$anchor;
-  if (!(isUint32(address) && address && !(address & a.mask) && address <= a.last)) recheck(a, address);
-  a.address = address | 0;
-  if (a.stride) recount(a);
-  return this;
 }
 
 /** All arrays: what indexes them with brackets. */
 abstract class Rows extends View {
-  abstract readonly length: number;
+  /** Elements; -1 for a flexible array of untold length, which ends with the memory. */
+  readonly $count: number;
+  /** Bytes in one. */
+  readonly $stride: number;
   abstract get(index: number): unknown;
   set?(index: number, value: unknown): void;
+
+  constructor(place: Place, offset: number, { element, length = place.count }: ArrayType) {
+    super(place, offset);
+    this.$count = length ?? -1;
+    this.$stride = element.sizeof;
+    growIndex(Math.min(length ?? indexableOpen, indexable));
+  }
+
+  get length(): number {
+    const { $count, $place } = this;
+    return $count < 0 ? Math.floor(($place.recheck() - ($place.address >>> 0)) / this.$stride) : $count;
+  }
+
+  /** The element's offset from the place. */
+  $at(index: number): number {
+    const { $count, $place, $stride } = this;
+    const fits = $count < 0 ? (index + 1) * $stride <= $place.last - ($place.address >>> 0) : index < $count;
+    if (!fits || index >>> 0 !== index) beyond(this, index);
+    return this.$offset + index * $stride;
+  }
 
   *[Symbol.iterator](): Generator<unknown, void, undefined> {
     for (let i = 0; i < this.length; i++) yield this.get(i);
   }
+}
+
+function beyond(rows: Rows, index: unknown): void {
+  const { length } = rows;
+  if (!isUint32(index) || index >= length) invalid("index", `an integer from 0 to ${length - 1}`, index);
 }
 
 let indexed = 0;
@@ -140,48 +155,32 @@ function growIndex(count: number): void {
   }
 }
 
-function beyond(rows: Rows, index: unknown): void {
-  const { length } = rows;
-  if (!isUint32(index) || index >= length) invalid("index", `an integer from 0 to ${length - 1}`, index);
-}
-
-function rowsOf({ element, length }: ArrayType): ViewClass {
-  const size = element.sizeof;
-  const bound = length === undefined ? (view: View) => view.$anchor.count : () => length;
-
-  /** The element's offset from the anchor. */
-  const at = (rows: Rows, index: number): number => {
-    if (!(index >>> 0 === index && index < bound(rows))) beyond(rows, index);
-    return rows.$offset + index * size;
-  };
-
-  abstract class Sized extends Rows {
-    constructor(anchor: Anchor, offset: number) {
-      super(anchor, offset);
-      growIndex(Math.min(...(length === undefined && anchor.stride ? [indexableOpen] : [bound(this), indexable])));
-    }
-    get length(): number {
-      const a = this.$anchor;
-      if (a.stride) recount(a.refresh());
-      return bound(this);
-    }
-  }
-
+function rowsOf(type: ArrayType): ViewClass {
+  const { element } = type;
   if (element instanceof Scalar) {
     const { load, store } = element;
-    return class extends Sized {
+    return class extends Rows {
+      constructor(place: Place, offset: number) {
+        super(place, offset, type);
+        Object.preventExtensions(this);
+      }
       get(index: number): unknown {
-        return load(this.$anchor, at(this, index));
+        return load(this.$place, this.$at(index));
       }
       override set(index: number, value: unknown): void {
-        store(this.$anchor, at(this, index), value);
+        store(this.$place, this.$at(index), value);
       }
     };
   }
-  return class extends Sized {
+  return class extends Rows {
+    readonly $elements: View[] = [];
+    constructor(place: Place, offset: number) {
+      super(place, offset, type);
+      Object.preventExtensions(this);
+    }
     get(index: number): unknown {
-      const offset = at(this, index);
-      return (this.$parts[index] ??= new element.$view(this.$anchor, offset));
+      const offset = this.$at(index);
+      return (this.$elements[index] ??= new element.$view(this.$place, offset));
     }
   };
 }
@@ -202,9 +201,9 @@ export class Scalar<V = any> {
   /** @internal */
   readonly flexible = false;
   /** @internal */
-  readonly load: (anchor: Anchor, offset: number) => V;
+  readonly load: (place: Place, offset: number) => V;
   /** @internal */
-  readonly store: (anchor: Anchor, offset: number, value: V) => void;
+  readonly store: (place: Place, offset: number, value: V) => void;
 
   /** @internal */
   constructor(name: string, size: number, load: Scalar<V>["load"], store: Scalar<V>["store"]) {
@@ -300,16 +299,18 @@ export class StructType<F extends Fields = any> {
   readonly flexible: boolean;
   /** @internal */
   readonly $view: ViewClass;
-  readonly #cursor: ViewClass;
+  readonly #cursor: new (place: Place, offset: number) => View & { move(address: number): View };
 
   /** @internal */
   constructor(definition: F) {
     const entries = Object.entries(definition ?? {});
-    const parts: [Composite, number][] = [];
+    const parts: [string, Composite, number][] = [];
     class Part extends View {
-      constructor(anchor: Anchor, offset: number) {
-        super(anchor, offset);
-        for (const [type, at] of parts) this.$parts.push(new type.$view(anchor, offset + at));
+      constructor(place: Place, offset: number) {
+        super(place, offset);
+        for (const [name, type, at] of parts)
+          Object.defineProperty(this, name, { value: new type.$view(place, offset + at), enumerable: true });
+        Object.preventExtensions(this);
       }
     }
     let end = 0;
@@ -323,11 +324,8 @@ export class StructType<F extends Fields = any> {
         const offset = Math.ceil(end / type.alignof) * type.alignof;
         end = offset + size;
         alignof = Math.max(alignof, type.alignof);
-        Object.defineProperty(
-          Part.prototype,
-          name,
-          type instanceof Scalar ? scalarAt(type, offset) : partAt(parts.push([type, offset]) - 1),
-        );
+        if (type instanceof Scalar) Object.defineProperty(Part.prototype, name, scalarAt(type, offset));
+        else parts.push([name, type, offset]);
         return Object.freeze({ name, type, offset, size });
       }),
     );
@@ -337,8 +335,15 @@ export class StructType<F extends Fields = any> {
     this.sizeof = Math.ceil(end / alignof) * alignof;
     if (this.sizeof >= limit) invalid(`field ${entries.at(-1)![0]}`, "within 2^32 - 1 bytes", end);
     this.$view = Part;
-    this.#cursor = class extends Part {};
-    Object.defineProperty(this.#cursor.prototype, "move", { value: move });
+    this.#cursor = class extends Part {
+      move(address: number): this {
+        const place = this.$place;
+        if (!(isUint32(address) && address && !(address & (alignof - 1)) && address <= place.last))
+          recheck(place, alignof, address);
+        place.address = address | 0;
+        return this;
+      }
+    };
   }
 
   /**
@@ -382,10 +387,7 @@ export class StructType<F extends Fields = any> {
     if (length !== undefined && !(this.flexible && isUint32(length) && this.extent(length) < limit)) {
       invalid("length", "how many elements the flexible array at the end has", length);
     }
-    const count = length ?? 0;
-    const stride = length === undefined ? this.extent(1) - this.extent(0) : 0;
-    const anchor = new Anchor(heap.views, this.alignof - 1, this.extent(count), count, stride);
-    return move.call(new this.#cursor(anchor, 0), address);
+    return new this.#cursor(new Place(heap.views, this.extent(length ?? 0), length), 0).move(address);
   }
 
   /** @internal The bytes in use with so many elements in the flexible array. */
@@ -409,16 +411,10 @@ function checkType(name: string, type: FieldType, mayFlex: boolean): void {
 
 const scalarAt = ({ load, store }: Scalar, offset: number): PropertyDescriptor & ThisType<View> => ({
   get() {
-    return load(this.$anchor, this.$offset + offset);
+    return load(this.$place, this.$offset + offset);
   },
   set(value) {
-    store(this.$anchor, this.$offset + offset, value);
-  },
-});
-
-const partAt = (slot: number): PropertyDescriptor & ThisType<View> => ({
-  get() {
-    return this.$parts[slot];
+    store(this.$place, this.$offset + offset, value);
   },
 });
 
@@ -523,24 +519,19 @@ export function pointer(target?: StructType | (() => void)): Pointer {
   return new Pointer(target);
 }
 
-/** The view that has taken the place of a stale one. What every access does that finds its index beyond the view. */
-function fresh<T extends Views[keyof Views]>(a: Anchor, stale: T): T {
-  return Object.values(a.refresh()).find((view) => view.constructor === stale.constructor) as T;
-}
-
 /** An 8-bit signed integer. */
 export const i8: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
   "i8",
   1,
-  (a, o) => {
-    const v = a.i8;
-    const i = (a.address + o) >>> 0;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.i8;
+    const i = (p.address + o) >>> 0;
+    return (i < v.length >>> 0 ? v : p.views.refresh().i8)[i]!;
   },
-  (a, o, x) => {
-    const v = a.i8;
-    const i = (a.address + o) >>> 0;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.i8;
+    const i = (p.address + o) >>> 0;
+    (i < v.length >>> 0 ? v : p.views.refresh().i8)[i] = x;
   },
 );
 
@@ -548,15 +539,15 @@ export const i8: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
 export const u8: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
   "u8",
   1,
-  (a, o) => {
-    const v = a.u8;
-    const i = (a.address + o) >>> 0;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.u8;
+    const i = (p.address + o) >>> 0;
+    return (i < v.length >>> 0 ? v : p.views.refresh().u8)[i]!;
   },
-  (a, o, x) => {
-    const v = a.u8;
-    const i = (a.address + o) >>> 0;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.u8;
+    const i = (p.address + o) >>> 0;
+    (i < v.length >>> 0 ? v : p.views.refresh().u8)[i] = x;
   },
 );
 
@@ -564,15 +555,15 @@ export const u8: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
 export const i16: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
   "i16",
   2,
-  (a, o) => {
-    const v = a.i16;
-    const i = (a.address + o) >>> 1;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.i16;
+    const i = (p.address + o) >>> 1;
+    return (i < v.length >>> 0 ? v : p.views.refresh().i16)[i]!;
   },
-  (a, o, x) => {
-    const v = a.i16;
-    const i = (a.address + o) >>> 1;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.i16;
+    const i = (p.address + o) >>> 1;
+    (i < v.length >>> 0 ? v : p.views.refresh().i16)[i] = x;
   },
 );
 
@@ -580,15 +571,15 @@ export const i16: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
 export const u16: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
   "u16",
   2,
-  (a, o) => {
-    const v = a.u16;
-    const i = (a.address + o) >>> 1;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.u16;
+    const i = (p.address + o) >>> 1;
+    return (i < v.length >>> 0 ? v : p.views.refresh().u16)[i]!;
   },
-  (a, o, x) => {
-    const v = a.u16;
-    const i = (a.address + o) >>> 1;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.u16;
+    const i = (p.address + o) >>> 1;
+    (i < v.length >>> 0 ? v : p.views.refresh().u16)[i] = x;
   },
 );
 
@@ -596,15 +587,15 @@ export const u16: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
 export const i32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
   "i32",
   4,
-  (a, o) => {
-    const v = a.i32;
-    const i = (a.address + o) >>> 2;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.i32;
+    const i = (p.address + o) >>> 2;
+    return (i < v.length >>> 0 ? v : p.views.refresh().i32)[i]!;
   },
-  (a, o, x) => {
-    const v = a.i32;
-    const i = (a.address + o) >>> 2;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.i32;
+    const i = (p.address + o) >>> 2;
+    (i < v.length >>> 0 ? v : p.views.refresh().i32)[i] = x;
   },
 );
 
@@ -612,15 +603,15 @@ export const i32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
 export const u32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
   "u32",
   4,
-  (a, o) => {
-    const v = a.u32;
-    const i = (a.address + o) >>> 2;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.u32;
+    const i = (p.address + o) >>> 2;
+    return (i < v.length >>> 0 ? v : p.views.refresh().u32)[i]!;
   },
-  (a, o, x) => {
-    const v = a.u32;
-    const i = (a.address + o) >>> 2;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.u32;
+    const i = (p.address + o) >>> 2;
+    (i < v.length >>> 0 ? v : p.views.refresh().u32)[i] = x;
   },
 );
 
@@ -628,15 +619,15 @@ export const u32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
 export const i64: Scalar<bigint> = /* @__PURE__ */ new Scalar<bigint>(
   "i64",
   8,
-  (a, o) => {
-    const v = a.i64;
-    const i = (a.address + o) >>> 3;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.i64;
+    const i = (p.address + o) >>> 3;
+    return (i < v.length >>> 0 ? v : p.views.refresh().i64)[i]!;
   },
-  (a, o, x) => {
-    const v = a.i64;
-    const i = (a.address + o) >>> 3;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.i64;
+    const i = (p.address + o) >>> 3;
+    (i < v.length >>> 0 ? v : p.views.refresh().i64)[i] = x;
   },
 );
 
@@ -644,15 +635,15 @@ export const i64: Scalar<bigint> = /* @__PURE__ */ new Scalar<bigint>(
 export const u64: Scalar<bigint> = /* @__PURE__ */ new Scalar<bigint>(
   "u64",
   8,
-  (a, o) => {
-    const v = a.u64;
-    const i = (a.address + o) >>> 3;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.u64;
+    const i = (p.address + o) >>> 3;
+    return (i < v.length >>> 0 ? v : p.views.refresh().u64)[i]!;
   },
-  (a, o, x) => {
-    const v = a.u64;
-    const i = (a.address + o) >>> 3;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.u64;
+    const i = (p.address + o) >>> 3;
+    (i < v.length >>> 0 ? v : p.views.refresh().u64)[i] = x;
   },
 );
 
@@ -660,15 +651,15 @@ export const u64: Scalar<bigint> = /* @__PURE__ */ new Scalar<bigint>(
 export const f32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
   "f32",
   4,
-  (a, o) => {
-    const v = a.f32;
-    const i = (a.address + o) >>> 2;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.f32;
+    const i = (p.address + o) >>> 2;
+    return (i < v.length >>> 0 ? v : p.views.refresh().f32)[i]!;
   },
-  (a, o, x) => {
-    const v = a.f32;
-    const i = (a.address + o) >>> 2;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.f32;
+    const i = (p.address + o) >>> 2;
+    (i < v.length >>> 0 ? v : p.views.refresh().f32)[i] = x;
   },
 );
 
@@ -676,15 +667,15 @@ export const f32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
 export const f64: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
   "f64",
   8,
-  (a, o) => {
-    const v = a.f64;
-    const i = (a.address + o) >>> 3;
-    return (i < v.length ? v : fresh(a, v))[i]!;
+  (p, o) => {
+    const v = p.views.f64;
+    const i = (p.address + o) >>> 3;
+    return (i < v.length >>> 0 ? v : p.views.refresh().f64)[i]!;
   },
-  (a, o, x) => {
-    const v = a.f64;
-    const i = (a.address + o) >>> 3;
-    (i < v.length ? v : fresh(a, v))[i] = x;
+  (p, o, x) => {
+    const v = p.views.f64;
+    const i = (p.address + o) >>> 3;
+    (i < v.length >>> 0 ? v : p.views.refresh().f64)[i] = x;
   },
 );
 
@@ -692,6 +683,6 @@ export const f64: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
 export const bool: Scalar<boolean> = /* @__PURE__ */ new Scalar<boolean>(
   "bool",
   1,
-  (a, o) => u8.load(a, o) !== 0,
-  (a, o, x) => u8.store(a, o, x ? 1 : 0),
+  (p, o) => u8.load(p, o) !== 0,
+  (p, o, x) => u8.store(p, o, x ? 1 : 0),
 );

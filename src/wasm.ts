@@ -16,6 +16,7 @@ export interface Core {
   mempool_zalloc(pool: number): number;
   mempool_alloc_preallocated(pool: number): number;
   mempool_zero(pool: number, element: number): number;
+  mempool_prefill(pool: number, count: number): number;
   mempool_alloc_bulk(pool: number, array: number, count: number): number;
   mempool_free(pool: number, element: number): number;
   mempool_free_check(pool: number, element: number): number;

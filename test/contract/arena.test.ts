@@ -275,6 +275,26 @@ describe.each(builds)("arena: $name", (build) => {
     expectSound(heap);
   });
 
+  test("the last bytes of a heap are not given out twice, whatever the alignment", () => {
+    const heap = fixedHeap(build, MIB);
+    const next = random(6);
+    const arenas = [createArena({ heap }), createArena({ heap })];
+    const pool = create({ heap, size: 500, minNr: 2 });
+    const blocks: [address: number, bytes: number][] = [];
+    for (let refused = 0; refused < 500; ) {
+      const bytes = 1 + Math.floor(next() ** 3 * 9000);
+      const arena = arenas[Math.floor(next() * 2)]!;
+      const fromPool = next() < 0.3;
+      const address = fromPool ? pool.alloc() : arena.alloc(bytes, 2 ** Math.floor(next() * 13));
+      if (address === 0) refused++;
+      else blocks.push([address, fromPool ? 500 : bytes]);
+    }
+    blocks.forEach(([address, bytes], i) => writeCanary(heap.memory, address, bytes, i));
+    expectDisjoint(blocks);
+    expectSound(heap);
+    blocks.forEach(([address, bytes], i) => expectCanary(heap.memory, address, bytes, i));
+  });
+
   test("what was asked for in advance is there when the heap is full", () => {
     const heap = fixedHeap(build, 2 * MIB);
     for (const bytes of [1000, 100_000, 700_000]) {
