@@ -94,24 +94,26 @@ export function mempool_create(size: u32, align: u32, minNr: u32, maxNr: u32): P
   h.pools = changetype<usize>(pool);
   h.poolCount++;
   if (minNr) pool.reserve = reservePages(pool) ? rawAlloc(reservePages(pool)) : recordAlloc();
-  if (minNr && !(pool.reserve && fillReserve(pool))) {
-    mempool_exit(pool);
-    return none;
+  if (minNr) {
+    if (!pool.reserve || !mempool_prefill(pool, minNr)) {
+      mempool_exit(pool);
+      return none;
+    }
+    fillReserve(pool);
   }
   pool.lowestCurrNr = minNr;
   pool.limit = pool.capacity;
   return pool;
 }
 
-/** Fills the reserve from the backend. False if that ran dry. */
-function fillReserve(pool: Pool): bool {
+/** Fills the reserve of a new pool from slabs that have enough. */
+function fillReserve(pool: Pool): void {
   while (pool.currNr < pool.minNr) {
-    if (!roundsIn(pool) && !backend(pool, pool.minNr - pool.currNr) && !(reclaim() && backend(pool, 1))) return false;
+    if (!roundsIn(pool)) refill(pool, pool.minNr - pool.currNr);
     // Take a round without counting it as an allocation.
-    const round = load<u64>(pool.magazine + (<usize>(--pool.rounds & ROUND_MASK) << 3));
-    pushReserve(pool, <usize>(<u32>round), <usize>(round >> 32));
+    const round = pool.magazine + (<usize>(--pool.rounds & ROUND_MASK) << 3);
+    pushReserve(pool, load<u32>(round), load<u32>(round, 4));
   }
-  return true;
 }
 
 /** Up to `most` elements into the magazine, as maxNr allows. False if there are none. */

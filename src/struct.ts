@@ -51,33 +51,33 @@ export interface HasViews {
 // Views
 
 /** Where a cursor is, shared by all views reached from it. */
-class Place {
-  readonly views: Views;
+class Place extends Views {
   /** The address, as an int32: a small integer to the engine wherever it is in memory. */
   address = 0;
   /** The bytes from the address on that must be in memory. */
-  readonly size: number;
+  declare readonly size: number;
   /** The last address where they were known to be: memory grows, but never shrinks. */
   last = 0;
   /** Elements in the flexible array, if that was told. */
-  readonly count: number | undefined;
+  declare readonly count: number | undefined;
 
-  constructor(views: Views, size: number, count: number | undefined) {
-    this.views = views;
+  constructor(memory: WebAssembly.Memory, size: number, count: number | undefined) {
+    super(memory);
     this.size = size;
     this.count = count;
+    this.look();
   }
 
   /** Looks how much memory there is. Returns `last`. */
-  recheck(): number {
-    return (this.last = this.views.refresh().u8.length - this.size);
+  look(): number {
+    return (this.last = this.refresh().u8.length - this.size);
   }
 }
 
 /** What a cursor and the objects reached from it are. */
 class View {
-  readonly $place: Place;
-  readonly $offset: number;
+  declare readonly $place: Place;
+  declare $offset: number;
 
   constructor(place: Place, offset: number) {
     this.$place = place;
@@ -89,43 +89,56 @@ class View {
   }
 }
 
+/** A field's accessor. */
+type Access<V> = { get(): V; set(value: V): void } & ThisType<View>;
+
 type ViewClass = new (place: Place, offset: number) => View;
 
 /** The rare half of `move`: the memory has grown, or the address is wrong. */
 function recheck(place: Place, alignof: number, address: unknown): void {
-  const last = place.recheck();
+  const last = place.look();
   if (!isUint32(address) || !address || address % alignof || address > last) {
     invalid("address", `a multiple of ${alignof} from 1 to ${last}`, address);
   }
 }
 
-/** All arrays: what indexes them with brackets. */
+/**
+ * All arrays: what indexes them with brackets. `get` and `set` of an array of scalars slide `$offset` to the element,
+ * which the accessor `$item` then reads or writes.
+ */
 abstract class Rows extends View {
+  /** Where the first element is. */
+  declare readonly $first: number;
   /** Elements; -1 for a flexible array of untold length, which ends with the memory. */
-  readonly $count: number;
+  declare readonly $count: number;
   /** Bytes in one. */
-  readonly $stride: number;
+  declare readonly $stride: number;
   abstract get(index: number): unknown;
   set?(index: number, value: unknown): void;
 
   constructor(place: Place, offset: number, { element, length = place.count }: ArrayType) {
     super(place, offset);
+    this.$first = offset;
     this.$count = length ?? -1;
     this.$stride = element.sizeof;
     growIndex(Math.min(length ?? indexableOpen, indexable));
   }
 
-  get length(): number {
-    const { $count, $place } = this;
-    return $count < 0 ? Math.floor(($place.recheck() - ($place.address >>> 0)) / this.$stride) : $count;
+  override get address(): number {
+    return (this.$place.address + this.$first) >>> 0;
   }
 
-  /** The element's offset from the place. */
-  $at(index: number): number {
+  get length(): number {
+    const { $count, $place } = this;
+    return $count < 0 ? Math.floor(($place.look() - ($place.address >>> 0)) / this.$stride) : $count;
+  }
+
+  /** Slides to an element. */
+  $seek(index: number): void {
     const { $count, $place, $stride } = this;
     const fits = $count < 0 ? (index + 1) * $stride <= $place.last - ($place.address >>> 0) : index < $count;
     if (!fits || index >>> 0 !== index) beyond(this, index);
-    return this.$offset + index * $stride;
+    this.$offset = this.$first + index * $stride;
   }
 
   *[Symbol.iterator](): Generator<unknown, void, undefined> {
@@ -158,19 +171,23 @@ function growIndex(count: number): void {
 function rowsOf(type: ArrayType): ViewClass {
   const { element } = type;
   if (element instanceof Scalar) {
-    const { load, store } = element;
-    return class extends Rows {
+    class Numbers extends Rows {
+      declare $item: unknown;
       constructor(place: Place, offset: number) {
         super(place, offset, type);
         Object.preventExtensions(this);
       }
       get(index: number): unknown {
-        return load(this.$place, this.$at(index));
+        this.$seek(index);
+        return this.$item;
       }
       override set(index: number, value: unknown): void {
-        store(this.$place, this.$at(index), value);
+        this.$seek(index);
+        this.$item = value;
       }
-    };
+    }
+    Object.defineProperty(Numbers.prototype, "$item", element.$at(0));
+    return Numbers;
   }
   return class extends Rows {
     readonly $elements: View[] = [];
@@ -179,8 +196,8 @@ function rowsOf(type: ArrayType): ViewClass {
       Object.preventExtensions(this);
     }
     get(index: number): unknown {
-      const offset = this.$at(index);
-      return (this.$elements[index] ??= new element.$view(this.$place, offset));
+      this.$seek(index);
+      return (this.$elements[index] ??= new element.$view(this.$place, this.$offset));
     }
   };
 }
@@ -200,17 +217,14 @@ export class Scalar<V = any> {
   declare readonly value: V;
   /** @internal */
   readonly flexible = false;
-  /** @internal */
-  readonly load: (place: Place, offset: number) => V;
-  /** @internal */
-  readonly store: (place: Place, offset: number, value: V) => void;
+  /** @internal The accessor of a field so many bytes from its view. */
+  readonly $at: (offset: number) => Access<V>;
 
   /** @internal */
-  constructor(name: string, size: number, load: Scalar<V>["load"], store: Scalar<V>["store"]) {
+  constructor(name: string, size: number, at: Scalar<V>["$at"]) {
     this.name = name;
     this.sizeof = this.alignof = size;
-    this.load = load;
-    this.store = store;
+    this.$at = at;
   }
 }
 
@@ -221,7 +235,7 @@ export class Pointer extends Scalar<number> {
 
   /** @internal */
   constructor(target: StructType | (() => void) | undefined) {
-    super("pointer", 4, u32.load, u32.store);
+    super("pointer", 4, u32.$at);
     this.$target = target;
   }
 
@@ -324,7 +338,7 @@ export class StructType<F extends Fields = any> {
         const offset = Math.ceil(end / type.alignof) * type.alignof;
         end = offset + size;
         alignof = Math.max(alignof, type.alignof);
-        if (type instanceof Scalar) Object.defineProperty(Part.prototype, name, scalarAt(type, offset));
+        if (type instanceof Scalar) Object.defineProperty(Part.prototype, name, type.$at(offset));
         else parts.push([name, type, offset]);
         return Object.freeze({ name, type, offset, size });
       }),
@@ -335,11 +349,12 @@ export class StructType<F extends Fields = any> {
     this.sizeof = Math.ceil(end / alignof) * alignof;
     if (this.sizeof >= limit) invalid(`field ${entries.at(-1)![0]}`, "within 2^32 - 1 bytes", end);
     this.$view = Part;
+    const mask = alignof - 1;
     this.#cursor = class extends Part {
       move(address: number): this {
         const place = this.$place;
-        if (!(isUint32(address) && address && !(address & (alignof - 1)) && address <= place.last))
-          recheck(place, alignof, address);
+        if (!Number.isInteger(address) || address <= 0 || address > place.last || address & mask)
+          recheck(place, mask + 1, address);
         place.address = address | 0;
         return this;
       }
@@ -387,7 +402,7 @@ export class StructType<F extends Fields = any> {
     if (length !== undefined && !(this.flexible && isUint32(length) && this.extent(length) < limit)) {
       invalid("length", "how many elements the flexible array at the end has", length);
     }
-    return new this.#cursor(new Place(heap.views, this.extent(length ?? 0), length), 0).move(address);
+    return new this.#cursor(new Place(heap.views.memory, this.extent(length ?? 0), length), 0).move(address);
   }
 
   /** @internal The bytes in use with so many elements in the flexible array. */
@@ -408,15 +423,6 @@ function checkType(name: string, type: FieldType, mayFlex: boolean): void {
   } else if (!(type instanceof Scalar || type instanceof StructType)) invalid(`type of ${what}`, "a field type", type);
   if (type.flexible && !mayFlex) invalid(what, "last, not first and in no array to be flexible", type.name);
 }
-
-const scalarAt = ({ load, store }: Scalar, offset: number): PropertyDescriptor & ThisType<View> => ({
-  get() {
-    return load(this.$place, this.$offset + offset);
-  },
-  set(value) {
-    store(this.$place, this.$offset + offset, value);
-  },
-});
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What types become
@@ -520,169 +526,155 @@ export function pointer(target?: StructType | (() => void)): Pointer {
 }
 
 /** An 8-bit signed integer. */
-export const i8: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
-  "i8",
-  1,
-  (p, o) => {
-    const v = p.views.i8;
-    const i = (p.address + o) >>> 0;
-    return (i < v.length >>> 0 ? v : p.views.refresh().i8)[i]!;
+export const i8: Scalar<number> = /* @__PURE__ */ new Scalar("i8", 1, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.i8.length) p.i8 = new Int8Array(p.memory.buffer);
+    return p.i8[(p.address + this.$offset + offset) >>> 0]!;
   },
-  (p, o, x) => {
-    const v = p.views.i8;
-    const i = (p.address + o) >>> 0;
-    (i < v.length >>> 0 ? v : p.views.refresh().i8)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.i8.length) p.i8 = new Int8Array(p.memory.buffer);
+    p.i8[(p.address + this.$offset + offset) >>> 0] = value;
   },
-);
+}));
 
 /** An 8-bit unsigned integer. */
-export const u8: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
-  "u8",
-  1,
-  (p, o) => {
-    const v = p.views.u8;
-    const i = (p.address + o) >>> 0;
-    return (i < v.length >>> 0 ? v : p.views.refresh().u8)[i]!;
+export const u8: Scalar<number> = /* @__PURE__ */ new Scalar("u8", 1, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.u8.length) p.u8 = new Uint8Array(p.memory.buffer);
+    return p.u8[(p.address + this.$offset + offset) >>> 0]!;
   },
-  (p, o, x) => {
-    const v = p.views.u8;
-    const i = (p.address + o) >>> 0;
-    (i < v.length >>> 0 ? v : p.views.refresh().u8)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.u8.length) p.u8 = new Uint8Array(p.memory.buffer);
+    p.u8[(p.address + this.$offset + offset) >>> 0] = value;
   },
-);
+}));
 
 /** A 16-bit signed integer. */
-export const i16: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
-  "i16",
-  2,
-  (p, o) => {
-    const v = p.views.i16;
-    const i = (p.address + o) >>> 1;
-    return (i < v.length >>> 0 ? v : p.views.refresh().i16)[i]!;
+export const i16: Scalar<number> = /* @__PURE__ */ new Scalar("i16", 2, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.i16.length) p.i16 = new Int16Array(p.memory.buffer);
+    return p.i16[(p.address + this.$offset + offset) >>> 1]!;
   },
-  (p, o, x) => {
-    const v = p.views.i16;
-    const i = (p.address + o) >>> 1;
-    (i < v.length >>> 0 ? v : p.views.refresh().i16)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.i16.length) p.i16 = new Int16Array(p.memory.buffer);
+    p.i16[(p.address + this.$offset + offset) >>> 1] = value;
   },
-);
+}));
 
 /** A 16-bit unsigned integer. */
-export const u16: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
-  "u16",
-  2,
-  (p, o) => {
-    const v = p.views.u16;
-    const i = (p.address + o) >>> 1;
-    return (i < v.length >>> 0 ? v : p.views.refresh().u16)[i]!;
+export const u16: Scalar<number> = /* @__PURE__ */ new Scalar("u16", 2, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.u16.length) p.u16 = new Uint16Array(p.memory.buffer);
+    return p.u16[(p.address + this.$offset + offset) >>> 1]!;
   },
-  (p, o, x) => {
-    const v = p.views.u16;
-    const i = (p.address + o) >>> 1;
-    (i < v.length >>> 0 ? v : p.views.refresh().u16)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.u16.length) p.u16 = new Uint16Array(p.memory.buffer);
+    p.u16[(p.address + this.$offset + offset) >>> 1] = value;
   },
-);
+}));
 
 /** A 32-bit signed integer. */
-export const i32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
-  "i32",
-  4,
-  (p, o) => {
-    const v = p.views.i32;
-    const i = (p.address + o) >>> 2;
-    return (i < v.length >>> 0 ? v : p.views.refresh().i32)[i]!;
+export const i32: Scalar<number> = /* @__PURE__ */ new Scalar("i32", 4, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.i32.length) p.i32 = new Int32Array(p.memory.buffer);
+    return p.i32[(p.address + this.$offset + offset) >>> 2]!;
   },
-  (p, o, x) => {
-    const v = p.views.i32;
-    const i = (p.address + o) >>> 2;
-    (i < v.length >>> 0 ? v : p.views.refresh().i32)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.i32.length) p.i32 = new Int32Array(p.memory.buffer);
+    p.i32[(p.address + this.$offset + offset) >>> 2] = value;
   },
-);
+}));
 
 /** A 32-bit unsigned integer. */
-export const u32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
-  "u32",
-  4,
-  (p, o) => {
-    const v = p.views.u32;
-    const i = (p.address + o) >>> 2;
-    return (i < v.length >>> 0 ? v : p.views.refresh().u32)[i]!;
+export const u32: Scalar<number> = /* @__PURE__ */ new Scalar("u32", 4, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.u32.length) p.u32 = new Uint32Array(p.memory.buffer);
+    return p.u32[(p.address + this.$offset + offset) >>> 2]!;
   },
-  (p, o, x) => {
-    const v = p.views.u32;
-    const i = (p.address + o) >>> 2;
-    (i < v.length >>> 0 ? v : p.views.refresh().u32)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.u32.length) p.u32 = new Uint32Array(p.memory.buffer);
+    p.u32[(p.address + this.$offset + offset) >>> 2] = value;
   },
-);
+}));
 
 /** A 64-bit signed integer, a bigint. */
-export const i64: Scalar<bigint> = /* @__PURE__ */ new Scalar<bigint>(
-  "i64",
-  8,
-  (p, o) => {
-    const v = p.views.i64;
-    const i = (p.address + o) >>> 3;
-    return (i < v.length >>> 0 ? v : p.views.refresh().i64)[i]!;
+export const i64: Scalar<bigint> = /* @__PURE__ */ new Scalar("i64", 8, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.i64.length) p.i64 = new BigInt64Array(p.memory.buffer);
+    return p.i64[(p.address + this.$offset + offset) >>> 3]!;
   },
-  (p, o, x) => {
-    const v = p.views.i64;
-    const i = (p.address + o) >>> 3;
-    (i < v.length >>> 0 ? v : p.views.refresh().i64)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.i64.length) p.i64 = new BigInt64Array(p.memory.buffer);
+    p.i64[(p.address + this.$offset + offset) >>> 3] = value;
   },
-);
+}));
 
 /** A 64-bit unsigned integer, a bigint. */
-export const u64: Scalar<bigint> = /* @__PURE__ */ new Scalar<bigint>(
-  "u64",
-  8,
-  (p, o) => {
-    const v = p.views.u64;
-    const i = (p.address + o) >>> 3;
-    return (i < v.length >>> 0 ? v : p.views.refresh().u64)[i]!;
+export const u64: Scalar<bigint> = /* @__PURE__ */ new Scalar("u64", 8, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.u64.length) p.u64 = new BigUint64Array(p.memory.buffer);
+    return p.u64[(p.address + this.$offset + offset) >>> 3]!;
   },
-  (p, o, x) => {
-    const v = p.views.u64;
-    const i = (p.address + o) >>> 3;
-    (i < v.length >>> 0 ? v : p.views.refresh().u64)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.u64.length) p.u64 = new BigUint64Array(p.memory.buffer);
+    p.u64[(p.address + this.$offset + offset) >>> 3] = value;
   },
-);
+}));
 
 /** A C float. */
-export const f32: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
-  "f32",
-  4,
-  (p, o) => {
-    const v = p.views.f32;
-    const i = (p.address + o) >>> 2;
-    return (i < v.length >>> 0 ? v : p.views.refresh().f32)[i]!;
+export const f32: Scalar<number> = /* @__PURE__ */ new Scalar("f32", 4, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.f32.length) p.f32 = new Float32Array(p.memory.buffer);
+    return p.f32[(p.address + this.$offset + offset) >>> 2]!;
   },
-  (p, o, x) => {
-    const v = p.views.f32;
-    const i = (p.address + o) >>> 2;
-    (i < v.length >>> 0 ? v : p.views.refresh().f32)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.f32.length) p.f32 = new Float32Array(p.memory.buffer);
+    p.f32[(p.address + this.$offset + offset) >>> 2] = value;
   },
-);
+}));
 
 /** A C double. */
-export const f64: Scalar<number> = /* @__PURE__ */ new Scalar<number>(
-  "f64",
-  8,
-  (p, o) => {
-    const v = p.views.f64;
-    const i = (p.address + o) >>> 3;
-    return (i < v.length >>> 0 ? v : p.views.refresh().f64)[i]!;
+export const f64: Scalar<number> = /* @__PURE__ */ new Scalar("f64", 8, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.f64.length) p.f64 = new Float64Array(p.memory.buffer);
+    return p.f64[(p.address + this.$offset + offset) >>> 3]!;
   },
-  (p, o, x) => {
-    const v = p.views.f64;
-    const i = (p.address + o) >>> 3;
-    (i < v.length >>> 0 ? v : p.views.refresh().f64)[i] = x;
+  set(value) {
+    const p = this.$place;
+    if (!p.f64.length) p.f64 = new Float64Array(p.memory.buffer);
+    p.f64[(p.address + this.$offset + offset) >>> 3] = value;
   },
-);
+}));
 
 /** A C bool: one byte, 0 or 1, a boolean. Any byte but 0 reads as true. */
-export const bool: Scalar<boolean> = /* @__PURE__ */ new Scalar<boolean>(
-  "bool",
-  1,
-  (p, o) => u8.load(p, o) !== 0,
-  (p, o, x) => u8.store(p, o, x ? 1 : 0),
-);
+export const bool: Scalar<boolean> = /* @__PURE__ */ new Scalar("bool", 1, (offset) => ({
+  get() {
+    const p = this.$place;
+    if (!p.u8.length) p.u8 = new Uint8Array(p.memory.buffer);
+    return p.u8[(p.address + this.$offset + offset) >>> 0]! !== 0;
+  },
+  set(value) {
+    const p = this.$place;
+    if (!p.u8.length) p.u8 = new Uint8Array(p.memory.buffer);
+    p.u8[(p.address + this.$offset + offset) >>> 0] = value ? 1 : 0;
+  },
+}));

@@ -108,6 +108,44 @@ export function churnNone(n: u32, slots: usize, count: u32, random: u32): u32 {
   return random;
 }
 
+/** The same, and one byte for each element in another place: what it takes to notice a double free, at the least. */
+export function churnBeside(n: u32, slots: usize, count: u32, random: u32, bytes: usize): u32 {
+  for (let i: u32 = 0; i < n; i++) {
+    const at = slotOf(slots, count, (random = next(random)));
+    const element = load<u32>(at);
+    const state = bytes + ((at - slots) >>> 2);
+    if (load<i8>(state) < 0) unreachable();
+    store<u8>(state, i & 127);
+    store<u32>(element, i);
+    store<u32>(at, element);
+  }
+  return random;
+}
+
+/** n times: free the element in the next slot, and put a new one there. Returns the slot to go on with. */
+export function walk(pool: Pool, n: u32, slots: usize, count: u32, k: u32): u32 {
+  for (let i: u32 = 0; i < n; i++) {
+    const at = slots + (k << 2);
+    free(pool, load<u32>(at));
+    const element = alloc(pool);
+    store<u32>(element, i);
+    store<u32>(at, element);
+    if (++k == count) k = 0;
+  }
+  return k;
+}
+
+export function walkNone(n: u32, slots: usize, count: u32, k: u32): u32 {
+  for (let i: u32 = 0; i < n; i++) {
+    const at = slots + (k << 2);
+    const element = load<u32>(at);
+    store<u32>(element, i);
+    store<u32>(at, element);
+    if (++k == count) k = 0;
+  }
+  return k;
+}
+
 /** n times: free the elements in `batch` random slots, then put new ones there. */
 export function shuffle(pool: Pool, n: u32, slots: usize, count: u32, random: u32, batch: u32): u32 {
   for (let i: u32 = 0; i < n; i++) {
@@ -197,17 +235,6 @@ export function roundRobin(pools: usize, n: u32, slots: usize, count: u32): void
     const at = slots + (k << 2);
     free(pool, load<u32>(at));
     const element = alloc(pool);
-    store<u32>(element, i);
-    store<u32>(at, element);
-    if (++k == count) k = 0;
-  }
-}
-
-export function roundRobinNone(n: u32, slots: usize, count: u32): void {
-  let k: u32 = 0;
-  for (let i: u32 = 0; i < n; i++) {
-    const at = slots + (k << 2);
-    const element = load<u32>(at);
     store<u32>(element, i);
     store<u32>(at, element);
     if (++k == count) k = 0;
