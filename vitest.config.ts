@@ -1,10 +1,36 @@
 import { defineConfig } from "vitest/config";
 
+/** In a coverage run, the folder that tests leave their counts in: see scripts/coverage.mjs. */
+const counts = process.env["WASM_COVERAGE"];
+/** Those that need more on the machine than Node: `npm run test:browser`, `npm run test:runtimes`. */
+const elsewhere = ["test/browser/**", "test/runtimes/**"];
+/** Those of what is built and packed, which run no code of ours in their own process. */
+const ofThePackage = ["golden", "packaging", "bundlers", "raid1"].map((name) => `test/${name}/**`);
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "tsconfig.json" },
-    testTimeout: 60_000,
+    projects: [
+      {
+        test: {
+          // What `npm test` runs.
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: [...elsewhere, ...(counts ? ofThePackage : []), "**/node_modules/**"],
+          // Errors anywhere else are for `npm run lint` to tell.
+          typecheck: {
+            enabled: !counts,
+            include: ["test/**/*.test-d.ts"],
+            tsconfig: "tsconfig.json",
+            ignoreSourceErrors: true,
+          },
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          ...(counts ? { setupFiles: ["test/blocks.ts"] } : {}),
+        },
+      },
+      { test: { name: "browser", include: ["test/browser/*.test.ts"], testTimeout: 120_000 } },
+      { test: { name: "runtimes", include: ["test/runtimes/*.test.ts"], testTimeout: 60_000 } },
+    ],
     coverage: { provider: "v8", include: ["src/**/*.ts"], exclude: ["src/generated/**"] },
   },
 });

@@ -233,6 +233,14 @@ for (let k = 0; k < 20_000; k++) {
 }
 measure("the same with 20 other types alive and used");
 
+// From the first growth on the engine checks at each access, by hand or not, that the array was not detached.
+for (let i = 0; i < 3; i++) {
+  views.memory.grow(1);
+  views.refresh();
+  for (const [subject, size, cursor] of Object.values(cases)) cursor(subject, base, 2, size);
+}
+measure("the same after the memory has grown 3 times");
+
 // One call site that sees all twenty: what cannot be told apart has to be looked up.
 function mixed() {
   let sum = 0;

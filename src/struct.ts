@@ -10,21 +10,27 @@
  * arrays, their elements) holds the cursor's place and a constant offset: they all follow when the cursor moves, no two
  * of them alias, each is made once and kept, and nothing is allocated after that.
  *
- *      cursor ------------> Place <------------- cursor.pos
- *      $offset 0            address              $offset 8
- *      pos, list            views: the heap's    x: load(place, 8 + 0)
+ *     cursor ---------> Place <--------- cursor.pos
+ *     $offset 0         address          $offset 8
+ *                       i8 ... u64       x: f32[(address + 8 + 0) >>> 2]
  *
- * What keeps it fast and right:
- * - one class of views per type, an accessor per scalar field on its prototype, a closure over its offset and its
- *   scalar's load and store: once inlined, an access is the scalar's code with constant offsets;
- * - load and store are written out per scalar, so that each sees one kind of typed array;
- * - the place has one shape whatever the struct: many struct types do not make its fields slow to find;
- * - the functions are short: engines inline some 900 bytes of bytecode into a function, which is about 15 accesses;
- * - `index < view.length` fails on every stale view (see memory.ts), and that branch makes the views anew. The length
- *   is cut to 32 bits to be compared as an integer, which has bytes of a full 4 GiB take that branch too: slower;
+ * What keeps it right:
  * - whatever is reachable was checked to be in memory, by `move` or by the array's bounds. Arithmetic on addresses is
  *   modulo 2^32, and the check is why it cannot wrap;
+ * - growth detaches a plain memory's typed arrays, their length is then 0: each access looks, and makes its array anew.
+ *   A shared memory's stay good for what was reachable; more becomes so in `look` only, which makes all of them anew;
  * - views are not extensible: a misspelt field and an index too high throw instead of making a property.
+ *
+ * What keeps it fast (V8; each found by measurement, and bench/struct.mjs shows it when one is lost):
+ * - one class of views per type, with an accessor per scalar field, a closure over its offset: once inlined, an access
+ *   is an index into a typed array;
+ * - accessors are written out per scalar, so that each sees one kind of typed array;
+ * - the place has one shape whatever the struct. Views have many: what is read of `this` is read before any branch, for
+ *   the engine forgets at the next join which shape it has;
+ * - accessors are short, and what is rare in them calls none of our functions: V8 inlines 920 bytes of bytecode into
+ *   a function, of which an accessor takes 75, and it would inline what is rare as well;
+ * - hot functions use no bindings of this module: bundlers make them `var`, which are loaded and compared each time;
+ * - fields are declared, not defined: they would start as undefined, and never again be known to be integers.
  */
 import { MempoolError } from "./errors.ts";
 import { Views } from "./memory.ts";
@@ -102,24 +108,20 @@ function recheck(place: Place, alignof: number, address: unknown): void {
   }
 }
 
-/**
- * All arrays: what indexes them with brackets. `get` and `set` of an array of scalars slide `$offset` to the element,
- * which the accessor `$item` then reads or writes.
- */
-abstract class Rows extends View {
+/** All arrays. `$seek` slides `$offset` to an element, which the accessor `$item` of its type reads or writes. */
+class Rows extends View {
   /** Where the first element is. */
   declare readonly $first: number;
-  /** Elements; -1 for a flexible array of untold length, which ends with the memory. */
+  /** Elements. */
   declare readonly $count: number;
   /** Bytes in one. */
   declare readonly $stride: number;
-  abstract get(index: number): unknown;
-  set?(index: number, value: unknown): void;
+  declare $item: unknown;
 
   constructor(place: Place, offset: number, { element, length = place.count }: ArrayType) {
     super(place, offset);
     this.$first = offset;
-    this.$count = length ?? -1;
+    this.$count = length ?? 0;
     this.$stride = element.sizeof;
     growIndex(Math.min(length ?? indexableOpen, indexable));
   }
@@ -129,16 +131,22 @@ abstract class Rows extends View {
   }
 
   get length(): number {
-    const { $count, $place } = this;
-    return $count < 0 ? Math.floor(($place.look() - ($place.address >>> 0)) / this.$stride) : $count;
+    return this.$count;
   }
 
-  /** Slides to an element. */
+  get(index: number): unknown {
+    this.$seek(index);
+    return this.$item;
+  }
+
+  set(index: number, value: unknown): void {
+    this.$seek(index);
+    this.$item = value;
+  }
+
   $seek(index: number): void {
-    const { $count, $place, $stride } = this;
-    const fits = $count < 0 ? (index + 1) * $stride <= $place.last - ($place.address >>> 0) : index < $count;
-    if (!fits || index >>> 0 !== index) beyond(this, index);
-    this.$offset = this.$first + index * $stride;
+    if (!(index < this.$count) || index >>> 0 !== index) beyond(this, index);
+    this.$offset = this.$first + index * this.$stride;
   }
 
   *[Symbol.iterator](): Generator<unknown, void, undefined> {
@@ -162,42 +170,42 @@ function growIndex(count: number): void {
         return i < this.length ? this.get(i) : undefined;
       },
       set(this: Rows, value: unknown) {
-        this.set!(i, value);
+        this.set(i, value);
       },
     });
   }
 }
 
-function rowsOf(type: ArrayType): ViewClass {
+/** The class of a type's arrays; `open` for flexible arrays of untold length, which end with the memory. */
+function rowsOf(type: ArrayType, open: boolean): ViewClass {
   const { element } = type;
-  if (element instanceof Scalar) {
-    class Numbers extends Rows {
-      declare $item: unknown;
-      constructor(place: Place, offset: number) {
-        super(place, offset, type);
-        Object.preventExtensions(this);
-      }
-      get(index: number): unknown {
-        this.$seek(index);
-        return this.$item;
-      }
-      override set(index: number, value: unknown): void {
-        this.$seek(index);
-        this.$item = value;
-      }
-    }
-    Object.defineProperty(Numbers.prototype, "$item", element.$at(0));
-    return Numbers;
-  }
-  return class extends Rows {
-    readonly $elements: View[] = [];
+  class Row extends Rows {
+    /** Elements that are structs or arrays, as far as they were asked for. */
+    readonly $made: View[] = [];
+
     constructor(place: Place, offset: number) {
       super(place, offset, type);
       Object.preventExtensions(this);
     }
-    get(index: number): unknown {
-      this.$seek(index);
-      return (this.$elements[index] ??= new element.$view(this.$place, this.$offset));
+  }
+  const made: PropertyDescriptor & ThisType<Row> = {
+    get() {
+      const { $made, $offset, $first, $stride } = this;
+      return ($made[($offset - $first) / $stride] ??= element.$new(this.$place, $offset));
+    },
+  };
+  Object.defineProperty(Row.prototype, "$item", element instanceof Scalar ? element.$at(0) : made);
+  if (!open) return Row;
+  return class extends Row {
+    override get length(): number {
+      const p = this.$place;
+      return Math.floor((p.look() - (p.address >>> 0)) / this.$stride);
+    }
+    override $seek(index: number): void {
+      const p = this.$place;
+      const end = (index + 1) * this.$stride;
+      if (!(end <= p.last - (p.address >>> 0)) || index >>> 0 !== index) beyond(this, index);
+      this.$offset = this.$first + end - this.$stride;
     }
   };
 }
@@ -252,8 +260,8 @@ export class ArrayType<E extends FieldType = any, N extends number | undefined =
   readonly element: E;
   /** How many elements; undefined for a flexible array. */
   readonly length: N;
-  /** @internal */
-  $class: ViewClass | undefined;
+  /** @internal Of arrays whose length is known, and of those where it is not. */
+  readonly $classes: ViewClass[] = [];
 
   /** @internal */
   constructor(name: string, element: E, length: N) {
@@ -274,8 +282,9 @@ export class ArrayType<E extends FieldType = any, N extends number | undefined =
     return this.length === undefined;
   }
   /** @internal */
-  get $view(): ViewClass {
-    return (this.$class ??= rowsOf(this));
+  $new(place: Place, offset: number): View {
+    const open = this.flexible && place.count === undefined;
+    return new (this.$classes[Number(open)] ??= rowsOf(this, open))(place, offset);
   }
   /** @internal The bytes of so many elements. */
   extent(count: number): number {
@@ -312,7 +321,7 @@ export class StructType<F extends Fields = any> {
   /** @internal Ends in a flexible array, or in a struct that does. */
   readonly flexible: boolean;
   /** @internal */
-  readonly $view: ViewClass;
+  readonly $new: (place: Place, offset: number) => View;
   readonly #cursor: new (place: Place, offset: number) => View & { move(address: number): View };
 
   /** @internal */
@@ -323,7 +332,7 @@ export class StructType<F extends Fields = any> {
       constructor(place: Place, offset: number) {
         super(place, offset);
         for (const [name, type, at] of parts)
-          Object.defineProperty(this, name, { value: new type.$view(place, offset + at), enumerable: true });
+          Object.defineProperty(this, name, { value: type.$new(place, offset + at) });
         Object.preventExtensions(this);
       }
     }
@@ -348,7 +357,7 @@ export class StructType<F extends Fields = any> {
     this.alignof = alignof;
     this.sizeof = Math.ceil(end / alignof) * alignof;
     if (this.sizeof >= limit) invalid(`field ${entries.at(-1)![0]}`, "within 2^32 - 1 bytes", end);
-    this.$view = Part;
+    this.$new = (place, offset) => new Part(place, offset);
     const mask = alignof - 1;
     this.#cursor = class extends Part {
       move(address: number): this {
@@ -385,7 +394,7 @@ export class StructType<F extends Fields = any> {
    * A cursor on the struct at an address. Fields are its properties; numbers are converted as typed arrays convert them
    * (modulo 2^bits, u64 and i64 as bigint), bool is a boolean. Make one and `move` it: moving and field access allocate
    * nothing. The engine, though, may allocate a bigint for a u64 or i64 it reads, and a number for an f32, an f64 or a
-   * u32 from 2^31 it reads in code it has not optimised, or in a function of more than some 15 accesses, where it stops
+   * u32 from 2^31 it reads in code it has not optimised, or in a function of more than some ten accesses, where it stops
    * inlining: keep hot functions short. A cursor costs about 1 KB and some microseconds.
    *
    * `length` is the number of elements in the flexible array, for a struct that ends in one. It stays the cursor's as
@@ -529,13 +538,15 @@ export function pointer(target?: StructType | (() => void)): Pointer {
 export const i8: Scalar<number> = /* @__PURE__ */ new Scalar("i8", 1, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 0;
     if (!p.i8.length) p.i8 = new Int8Array(p.memory.buffer);
-    return p.i8[(p.address + this.$offset + offset) >>> 0]!;
+    return p.i8[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 0;
     if (!p.i8.length) p.i8 = new Int8Array(p.memory.buffer);
-    p.i8[(p.address + this.$offset + offset) >>> 0] = value;
+    p.i8[i] = value;
   },
 }));
 
@@ -543,13 +554,15 @@ export const i8: Scalar<number> = /* @__PURE__ */ new Scalar("i8", 1, (offset) =
 export const u8: Scalar<number> = /* @__PURE__ */ new Scalar("u8", 1, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 0;
     if (!p.u8.length) p.u8 = new Uint8Array(p.memory.buffer);
-    return p.u8[(p.address + this.$offset + offset) >>> 0]!;
+    return p.u8[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 0;
     if (!p.u8.length) p.u8 = new Uint8Array(p.memory.buffer);
-    p.u8[(p.address + this.$offset + offset) >>> 0] = value;
+    p.u8[i] = value;
   },
 }));
 
@@ -557,13 +570,15 @@ export const u8: Scalar<number> = /* @__PURE__ */ new Scalar("u8", 1, (offset) =
 export const i16: Scalar<number> = /* @__PURE__ */ new Scalar("i16", 2, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 1;
     if (!p.i16.length) p.i16 = new Int16Array(p.memory.buffer);
-    return p.i16[(p.address + this.$offset + offset) >>> 1]!;
+    return p.i16[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 1;
     if (!p.i16.length) p.i16 = new Int16Array(p.memory.buffer);
-    p.i16[(p.address + this.$offset + offset) >>> 1] = value;
+    p.i16[i] = value;
   },
 }));
 
@@ -571,13 +586,15 @@ export const i16: Scalar<number> = /* @__PURE__ */ new Scalar("i16", 2, (offset)
 export const u16: Scalar<number> = /* @__PURE__ */ new Scalar("u16", 2, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 1;
     if (!p.u16.length) p.u16 = new Uint16Array(p.memory.buffer);
-    return p.u16[(p.address + this.$offset + offset) >>> 1]!;
+    return p.u16[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 1;
     if (!p.u16.length) p.u16 = new Uint16Array(p.memory.buffer);
-    p.u16[(p.address + this.$offset + offset) >>> 1] = value;
+    p.u16[i] = value;
   },
 }));
 
@@ -585,13 +602,15 @@ export const u16: Scalar<number> = /* @__PURE__ */ new Scalar("u16", 2, (offset)
 export const i32: Scalar<number> = /* @__PURE__ */ new Scalar("i32", 4, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 2;
     if (!p.i32.length) p.i32 = new Int32Array(p.memory.buffer);
-    return p.i32[(p.address + this.$offset + offset) >>> 2]!;
+    return p.i32[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 2;
     if (!p.i32.length) p.i32 = new Int32Array(p.memory.buffer);
-    p.i32[(p.address + this.$offset + offset) >>> 2] = value;
+    p.i32[i] = value;
   },
 }));
 
@@ -599,13 +618,15 @@ export const i32: Scalar<number> = /* @__PURE__ */ new Scalar("i32", 4, (offset)
 export const u32: Scalar<number> = /* @__PURE__ */ new Scalar("u32", 4, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 2;
     if (!p.u32.length) p.u32 = new Uint32Array(p.memory.buffer);
-    return p.u32[(p.address + this.$offset + offset) >>> 2]!;
+    return p.u32[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 2;
     if (!p.u32.length) p.u32 = new Uint32Array(p.memory.buffer);
-    p.u32[(p.address + this.$offset + offset) >>> 2] = value;
+    p.u32[i] = value;
   },
 }));
 
@@ -613,13 +634,15 @@ export const u32: Scalar<number> = /* @__PURE__ */ new Scalar("u32", 4, (offset)
 export const i64: Scalar<bigint> = /* @__PURE__ */ new Scalar("i64", 8, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 3;
     if (!p.i64.length) p.i64 = new BigInt64Array(p.memory.buffer);
-    return p.i64[(p.address + this.$offset + offset) >>> 3]!;
+    return p.i64[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 3;
     if (!p.i64.length) p.i64 = new BigInt64Array(p.memory.buffer);
-    p.i64[(p.address + this.$offset + offset) >>> 3] = value;
+    p.i64[i] = value;
   },
 }));
 
@@ -627,13 +650,15 @@ export const i64: Scalar<bigint> = /* @__PURE__ */ new Scalar("i64", 8, (offset)
 export const u64: Scalar<bigint> = /* @__PURE__ */ new Scalar("u64", 8, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 3;
     if (!p.u64.length) p.u64 = new BigUint64Array(p.memory.buffer);
-    return p.u64[(p.address + this.$offset + offset) >>> 3]!;
+    return p.u64[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 3;
     if (!p.u64.length) p.u64 = new BigUint64Array(p.memory.buffer);
-    p.u64[(p.address + this.$offset + offset) >>> 3] = value;
+    p.u64[i] = value;
   },
 }));
 
@@ -641,13 +666,15 @@ export const u64: Scalar<bigint> = /* @__PURE__ */ new Scalar("u64", 8, (offset)
 export const f32: Scalar<number> = /* @__PURE__ */ new Scalar("f32", 4, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 2;
     if (!p.f32.length) p.f32 = new Float32Array(p.memory.buffer);
-    return p.f32[(p.address + this.$offset + offset) >>> 2]!;
+    return p.f32[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 2;
     if (!p.f32.length) p.f32 = new Float32Array(p.memory.buffer);
-    p.f32[(p.address + this.$offset + offset) >>> 2] = value;
+    p.f32[i] = value;
   },
 }));
 
@@ -655,13 +682,15 @@ export const f32: Scalar<number> = /* @__PURE__ */ new Scalar("f32", 4, (offset)
 export const f64: Scalar<number> = /* @__PURE__ */ new Scalar("f64", 8, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 3;
     if (!p.f64.length) p.f64 = new Float64Array(p.memory.buffer);
-    return p.f64[(p.address + this.$offset + offset) >>> 3]!;
+    return p.f64[i]!;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 3;
     if (!p.f64.length) p.f64 = new Float64Array(p.memory.buffer);
-    p.f64[(p.address + this.$offset + offset) >>> 3] = value;
+    p.f64[i] = value;
   },
 }));
 
@@ -669,12 +698,14 @@ export const f64: Scalar<number> = /* @__PURE__ */ new Scalar("f64", 8, (offset)
 export const bool: Scalar<boolean> = /* @__PURE__ */ new Scalar("bool", 1, (offset) => ({
   get() {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 0;
     if (!p.u8.length) p.u8 = new Uint8Array(p.memory.buffer);
-    return p.u8[(p.address + this.$offset + offset) >>> 0]! !== 0;
+    return p.u8[i]! !== 0;
   },
   set(value) {
     const p = this.$place;
+    const i = (p.address + this.$offset + offset) >>> 0;
     if (!p.u8.length) p.u8 = new Uint8Array(p.memory.buffer);
-    p.u8[(p.address + this.$offset + offset) >>> 0] = value ? 1 : 0;
+    p.u8[i] = value ? 1 : 0;
   },
 }));

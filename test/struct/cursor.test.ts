@@ -347,6 +347,21 @@ describe.each([
       expect(get()).toBe(1);
     }
   });
+
+  test("arrays of one cursor made anew one by one, then together", () => {
+    const heap = newHeap(1, shared);
+    const cursor = T.at(heap, 8) as any;
+    for (let pages = 2; pages < 6; pages++) {
+      heap.views.memory.grow(1);
+      cursor.u8 = pages; // looks at bytes only
+      cursor.move(65536 * (pages - 1) + 8);
+      cursor.f64 = 1.5;
+      cursor.list.set(1, pages);
+      expect([cursor.f64, cursor.list.get(1), cursor.u8]).toEqual([1.5, pages, 0]);
+      cursor.move(8);
+      expect([cursor.u8, cursor.f64]).toEqual([pages, 0]);
+    }
+  });
 });
 
 const address = (i: number): number => 64 + (i & 1023) * 96;

@@ -1,0 +1,152 @@
+/**
+ * The built library in real browsers: page, worker and audio worklet. The page reports by a POST to the server it came
+ * from, so that no driver stands between: a browser is a command that opens an address.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const TIMEOUT_MS = 90_000;
+
+interface Scope {
+  readonly error?: string;
+  readonly elements?: Record<string, number>;
+  readonly isolated?: boolean;
+  readonly missing?: readonly string[];
+  readonly quanta?: number;
+}
+interface Report extends Record<"page" | "worker" | "worklet", Scope> {
+  readonly agent: string;
+}
+
+const browsers: readonly { name: string; command: string; agent: RegExp; args: (profile: string) => string[] }[] = [
+  {
+    name: "Chromium",
+    command: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+    agent: /Chrome\//,
+    args: (profile) => [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      `--user-data-dir=${profile}`,
+    ],
+  },
+  {
+    name: "Firefox",
+    command: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
+    agent: /Firefox\//,
+    args: (profile) => ["--headless", "--no-remote", "--profile", profile],
+  },
+];
+
+let server: Server;
+let origin: string;
+/** Gets the next report. */
+let received: (report: Report) => void;
+
+beforeAll(async () => {
+  const here = fileURLToPath(new URL(".", import.meta.url));
+  const { outputFiles } = await build({
+    entryPoints: ["page", "worker", "worklet"].map((name) => `${here}${name}.mjs`),
+    // They import the package by its own name: dist/, as an application gets it.
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    outdir: "/",
+    write: false,
+  });
+  const files = new Map(outputFiles.map(({ path, text }) => [path, { type: "text/javascript", text }]));
+  files.set("/", { type: "text/html", text: '<!doctype html><script type="module" src="/page.js"></script>' });
+  server = createServer((request, response) => {
+    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
+    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
+    if (request.method === "POST") {
+      let body = "";
+      request.on("data", (chunk) => (body += chunk));
+      request.on("end", () => {
+        response.end();
+        received(JSON.parse(body) as Report);
+      });
+      return;
+    }
+    const file = files.get(request.url ?? "");
+    response.writeHead(file ? 200 : 404, { "Content-Type": file?.type ?? "text/plain" }).end(file?.text);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+});
+afterAll(() => server?.close());
+
+async function open(command: string, args: readonly string[]): Promise<Report> {
+  const report = new Promise<Report>((resolve) => (received = resolve));
+  // In a process group of its own, so that its helpers go with it.
+  const browser: ChildProcess = spawn(command, [...args, origin], {
+    stdio: ["ignore", "ignore", "pipe"],
+    detached: true,
+  });
+  let words = "";
+  browser.stderr!.on("data", (chunk) => (words += chunk));
+  const gone = once(browser, "exit");
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await Promise.race([
+      report,
+      gone.then(([code]) => Promise.reject(new Error(`${command} ended with ${code}:\n${words}`))),
+      new Promise<never>((_resolve, reject) => {
+        timer = setTimeout(() => reject(new Error(`${command}: no report in ${TIMEOUT_MS} ms:\n${words}`)), TIMEOUT_MS);
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+    if (browser.exitCode === null) {
+      process.kill(-browser.pid!, "SIGKILL");
+      await gone;
+    }
+  }
+}
+
+for (const { name, command, agent, args } of browsers) {
+  // On a developer's machine a browser may be missing; in CI that is a failure.
+  describe.skipIf(!process.env["CI"] && !existsSync(command))(`${name}, ${command}`, () => {
+    let report: Report;
+    beforeAll(async () => {
+      const profile = await mkdtemp(join(tmpdir(), "wasm-mempool-browser-"));
+      try {
+        report = await open(command, args(profile));
+      } finally {
+        await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+      }
+    }, TIMEOUT_MS + 10_000);
+
+    test("is the browser it should be", () => expect(report.agent).toMatch(agent));
+
+    test("page: every kind of heap, shared memory included", () => {
+      expect(report.page).toEqual({ elements: expect.anything(), isolated: true });
+      expect(Object.keys(report.page.elements!)).toEqual(["plain", "imported", "shared", "async"]);
+    });
+
+    test("worker: the same", () => {
+      expect(report.worker).toEqual({ elements: report.page.elements });
+    });
+
+    test("audio worklet: the same but what is async, and a frame's elements in each quantum", () => {
+      const { async: _async, ...elements } = report.page.elements!;
+      expect(report.worklet).toMatchObject({ elements, quanta: 10 });
+      // Else this scope proves less than it says.
+      expect(report.worklet.missing).toEqual(expect.arrayContaining(["atob", "fetch"]));
+    });
+  });
+}

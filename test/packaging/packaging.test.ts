@@ -1,0 +1,147 @@
+/** The package: what is in it, and that it serves who installs it. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { packAndInstall, place, root, run, type Installed } from "./install.ts";
+
+const smoke = new URL("../smoke.mjs", import.meta.url);
+const node = process.execPath;
+
+let installed: Installed;
+beforeAll(async () => {
+  installed = await packAndInstall();
+});
+afterAll(() => installed?.remove());
+
+/** Runs a program in the project that has the package; the JSON it prints. */
+async function program(name: string, text: string): Promise<unknown> {
+  await writeFile(join(installed.dir, name), text);
+  return JSON.parse(await run(installed.dir, node, name));
+}
+
+test("the tarball has what it should, and nothing else", () => {
+  const others = installed.files.filter((path) => !/^dist\/[\w/]+\.(js|js\.map|d\.ts)$/.test(path));
+  expect(others.toSorted()).toEqual([
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "build/core.imported.wasm",
+    "build/core.shared.wasm",
+    "build/core.wasm",
+    "package.json",
+  ]);
+  expect(installed.files).toEqual(
+    expect.arrayContaining(["dist/index.js", "dist/index.d.ts", "dist/generated/wasm.js"]),
+  );
+});
+
+test("it brings no dependency", async () => {
+  const lock = JSON.parse(await readFile(join(installed.dir, "package-lock.json"), "utf8")) as { packages: object };
+  expect(Object.keys(lock.packages)).toEqual(["", "node_modules/wasm-mempool"]);
+});
+
+test("import", async () => {
+  await place(installed, smoke, "smoke.mjs");
+  const elements = await program(
+    "import.mjs",
+    'import { smokeAsync } from "./smoke.mjs"; console.log(JSON.stringify(await smokeAsync()));',
+  );
+  expect(Object.keys(elements as object)).toEqual(["plain", "imported", "shared", "async"]);
+});
+
+// Node requires ES modules since 20.19 and 22.12.
+test.skipIf(!process.features.require_module)("require", async () => {
+  const freed = await program(
+    "require.cjs",
+    `const { create } = require("wasm-mempool");
+     const pool = create({ size: 64, minNr: 1 });
+     const element = pool.alloc();
+     pool.free(element);
+     console.log(JSON.stringify({ element: element > 0, outstanding: pool.outstanding }));`,
+  );
+  expect(freed).toEqual({ element: true, outstanding: 0 });
+});
+
+test("the .wasm files: for createHeap, and for any other host", async () => {
+  const freed = await program(
+    "wasm.mjs",
+    `import { readFileSync } from "node:fs";
+     import { fileURLToPath } from "node:url";
+     import { createHeap } from "wasm-mempool";
+     const compile = (name) =>
+       new WebAssembly.Module(readFileSync(fileURLToPath(import.meta.resolve("wasm-mempool/" + name))));
+     const answers = {};
+     for (const [name, options] of [
+       ["core.wasm", {}],
+       ["core.imported.wasm", { memory: new WebAssembly.Memory({ initial: 1 }) }],
+       ["core.shared.wasm", { shared: true }],
+     ]) {
+       const pool = createHeap({ module: compile(name), ...options }).create({ size: 64, minNr: 1 });
+       pool.free(pool.alloc());
+       answers[name] = pool.stats().frees;
+     }
+     const core = new WebAssembly.Instance(compile("core.wasm"), {}).exports;
+     core.heap_create(0, 65536, 16, 1);
+     const pool = core.mempool_create(64, 8, 1, 0xffffffff);
+     answers.bare = core.mempool_free(pool, core.mempool_alloc(pool));
+     console.log(JSON.stringify(answers));`,
+  );
+  expect(freed).toEqual({ "core.wasm": 1, "core.imported.wasm": 1, "core.shared.wasm": 1, bare: 0 });
+});
+
+test("the package's own files are nobody's to import", async () => {
+  await writeFile(join(installed.dir, "deep.mjs"), 'import "wasm-mempool/dist/pool.js";');
+  await expect(run(installed.dir, node, "deep.mjs")).rejects.toThrow("ERR_PACKAGE_PATH_NOT_EXPORTED");
+});
+
+test.each(["nodenext", "bundler"])("the types serve a strict project, resolved as %s", async (resolution) => {
+  await writeFile(
+    join(installed.dir, "consumer.ts"),
+    `import { create, createHeap, pointer, flexible, struct, u64, type Pool } from "wasm-mempool";
+     const Bio = struct({ sector: u64, bios: flexible(pointer()) });
+     const heap = createHeap({ initial: 65536 });
+     const pool: Pool = create({ size: (disks: number) => Bio.offsetof("bios", disks), data: 3, minNr: 2, heap });
+     const bio = Bio.at(heap, pool.alloc());
+     const sector: bigint = bio.sector;
+     // @ts-expect-error there is no such field
+     bio.sectors;
+     export { sector };`,
+  );
+  const module = resolution === "bundler" ? "esnext" : resolution;
+  const options = ["--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,dom"];
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  const checked = run(
+    installed.dir,
+    node,
+    tsc,
+    ...options,
+    "--module",
+    module,
+    "--moduleResolution",
+    resolution,
+    "consumer.ts",
+  );
+  expect(await checked).toBe("");
+});
+
+test("publint finds nothing", async () => {
+  await run(root, node, "node_modules/publint/src/cli.js", "run", installed.tarball, "--strict");
+});
+
+test("are-the-types-wrong finds nothing", async () => {
+  const attw = "node_modules/@arethetypeswrong/cli/dist/index.js";
+  // The .wasm files are bytes to load, and what importing them gives differs from host to host: there is no type for it.
+  const bytes = ["core.wasm", "core.imported.wasm", "core.shared.wasm"];
+  await run(
+    root,
+    node,
+    attw,
+    installed.tarball,
+    "--profile",
+    "esm-only",
+    "--no-color",
+    "--exclude-entrypoints",
+    ...bytes,
+  );
+});
