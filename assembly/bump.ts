@@ -5,7 +5,20 @@
  * next round: a frame's worth of memory is asked of pages once. Invariant: chunks up to `current` hold what was handed
  * out since the last reset; those after it hold nothing.
  */
-import { alignUp, Arena, ArenaChunk, Cache, heap, heapBase, HEAP_SCRATCH, PAGE, PAGE_SHIFT, Slab, SLAB_HEADER, STATE_CACHED } from "./layout";
+import {
+  alignUp,
+  Arena,
+  ArenaChunk,
+  Cache,
+  heap,
+  heapBase,
+  HEAP_SCRATCH,
+  PAGE,
+  PAGE_SHIFT,
+  Slab,
+  SLAB_HEADER,
+  STATE_CACHED,
+} from "./layout";
 import { rawAlloc, rawFree } from "./pages";
 import { recordAlloc, recordFree } from "./slab";
 
@@ -20,7 +33,7 @@ export function carve(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
   let element = changetype<usize>(slab) + SLAB_HEADER + carved * cache.stride;
   for (let i: u32 = 0; i < got; i++) {
     store<u8>(state, STATE_CACHED);
-    store<u64>(rounds, <u64>element | (<u64>state << 32));
+    store<u64>(rounds, (<u64>element) | ((<u64>state) << 32));
     rounds += 8;
     state--;
     element += cache.stride;

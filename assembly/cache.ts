@@ -26,6 +26,7 @@ import {
 import { entryAtInline, rawAlloc, rawFree } from "./pages";
 import { indexOf, recordFree, slabOf, slabRefill, slabReturn, stateOf } from "./slab";
 
+
 @inline
 export function roundsIn(pool: Pool): u32 {
   return <u32>(pool.rounds & ROUND_MASK);
@@ -76,7 +77,7 @@ export function give(pool: Pool, element: usize): bool {
 @inline
 export function pushRound(pool: Pool, rounds: u64, element: usize, state: usize): void {
   store<u8>(state, STATE_CACHED);
-  const round = pool.magazine + (<usize>(rounds & ROUND_MASK) << 3);
+  const round = pool.magazine + ((<usize>(rounds & ROUND_MASK)) << 3);
   store<u32>(round, <u32>element);
   store<u32>(round, <u32>state, 4);
   pool.rounds = rounds + 1;
@@ -108,6 +109,7 @@ export function flush(pool: Pool, count: u32): void {
   memory.copy(magazine, magazine + (count << 3), (n - count) << 3);
   pool.rounds -= count;
 }
+
 
 @inline
 export function largeMagazinePages(pool: Pool): u32 {

@@ -93,7 +93,8 @@ export function heap_check(address: usize): u32 {
   for (let at = heap().pools; at && found <= pools && !problems; at = changetype<Pool>(at).next) {
     const pool = changetype<Pool>(at);
     if (!isRecord(at)) problem(BAD_LISTS, <u32>at);
-    else if (!layoutIsSound(pool) || pool.stride != alignUp(pool.size, pool.align)) problem(BAD_LAYOUT, <u32>at, pool.stride);
+    else if (!layoutIsSound(pool) || pool.stride != alignUp(pool.size, pool.align))
+      problem(BAD_LAYOUT, <u32>at, pool.stride);
     else clearSeen(pool);
     found++;
   }
@@ -171,8 +172,8 @@ function checkBins(freeRuns: u32): void {
     const row = bin >>> BIN_ROW_SHIFT;
     const bins = rowBins(row);
     let page = load<u32>(binHead(bin));
-    const said = bins >>> (bin & (BINS_PER_ROW - 1)) & 1;
-    if (said != <u32>(page != 0) || (heap().rows >>> row & 1) != <u32>(bins != 0)) problem(BAD_LINK, bin, page);
+    const said = (bins >>> (bin & (BINS_PER_ROW - 1))) & 1;
+    if (said != <u32>(page != 0) || ((heap().rows >>> row) & 1) != <u32>(bins != 0)) problem(BAD_LINK, bin, page);
     let prev: u32 = 0;
     while (page && listed <= freeRuns) {
       const entry = load<u64>(entryOf(page));
@@ -192,7 +193,12 @@ function checkBins(freeRuns: u32): void {
 function checkSlab(cache: Cache, slab: Slab, page: u32): u32 {
   const at = changetype<u32>(slab);
   const pages = slabPages(slab);
-  if (slab.cache != changetype<usize>(cache) || slabPage(slab) != page || !pages || slab.count != countIn(cache, pages)) {
+  if (
+    slab.cache != changetype<usize>(cache) ||
+    slabPage(slab) != page ||
+    !pages ||
+    slab.count != countIn(cache, pages)
+  ) {
     problem(BAD_SLAB, at, changetype<u32>(cache));
     return 0;
   }
@@ -274,7 +280,8 @@ function checkPool(pool: Pool): void {
   for (let i: u32 = 0; i < rounds; i++) {
     const round = load<u64>(pool.magazine + (i << 3));
     const state = stateIn(pool, <usize>(<u32>round));
-    if (!state || state != <usize>(round >> 32) || load<u8>(state) != STATE_CACHED) problem(BAD_ROUND, at, i, <u32>round);
+    if (!state || state != <usize>(round >> 32) || load<u8>(state) != STATE_CACHED)
+      problem(BAD_ROUND, at, i, <u32>round);
     else store<u8>(state, STATE_CACHED | SEEN);
   }
   for (let i: u32 = 0; i < rounds; i++) unsee(pool, <usize>load<u32>(pool.magazine + (i << 3)), STATE_CACHED);

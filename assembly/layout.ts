@@ -221,6 +221,7 @@ export class Arena {
   prev: usize;
 }
 
+
 @unmanaged
 export class ArenaChunk {
   next: usize;
@@ -296,10 +297,12 @@ export function checkLayout(): void {
 // The heap this instance serves. Set once when the instance creates or joins it; the heap itself is all in memory.
 let heapAddress: usize = 0;
 
+
 @inline
 export function heap(): Heap {
   return changetype<Heap>(heapAddress);
 }
+
 
 @inline
 export function heapBase(): usize {
@@ -309,6 +312,7 @@ export function heapBase(): usize {
 export function serveHeap(address: usize): void {
   heapAddress = address;
 }
+
 
 @inline
 export function alignUp(n: u32, align: u32): u32 {

@@ -13,7 +13,18 @@
  * - taken = cached + reserved + live <= maxNr.
  */
 import { arenaTrim } from "./bump";
-import { flush, give, largeMagazinePages, magazineInit, magazineIsLarge, makeRoom, pushRound, refill, roundsIn, take } from "./cache";
+import {
+  flush,
+  give,
+  largeMagazinePages,
+  magazineInit,
+  magazineIsLarge,
+  makeRoom,
+  pushRound,
+  refill,
+  roundsIn,
+  take,
+} from "./cache";
 import {
   Arena,
   heap,
@@ -64,6 +75,7 @@ export const CLOSED: i32 = -6;
 /** The reserve's array must not outgrow an i32 of bytes. */
 const MAX_MIN_NR: u32 = 1 << 28;
 
+
 @inline
 function reservePages(pool: Pool): u32 {
   const bytes = pool.minNr << 2;
@@ -111,7 +123,7 @@ function fillReserve(pool: Pool): void {
   while (pool.currNr < pool.minNr) {
     if (!roundsIn(pool)) refill(pool, pool.minNr - pool.currNr);
     // Take a round without counting it as an allocation.
-    const round = pool.magazine + (<usize>(--pool.rounds & ROUND_MASK) << 3);
+    const round = pool.magazine + ((<usize>(--pool.rounds & ROUND_MASK)) << 3);
     pushReserve(pool, load<u32>(round), load<u32>(round, 4));
   }
 }

@@ -69,30 +69,36 @@ export function entryOf(page: u32): usize {
   return entryAtInline(page << PAGE_SHIFT);
 }
 
+
 @inline
 export function entryRead(page: u32): u64 {
   return load<u64>(entryOf(page));
 }
+
 
 @inline
 export function entryWrite(page: u32, entry: u64): void {
   store<u64>(entryOf(page), entry);
 }
 
+
 @inline
 export function entryTag(entry: u64): u32 {
-  return <u32>entry & TAG_MASK;
+  return (<u32>entry) & TAG_MASK;
 }
+
 
 @inline
 export function entryPages(entry: u64): u32 {
-  return (<u32>entry) >>> 4 & 0xfffff;
+  return ((<u32>entry) >>> 4) & 0xfffff;
 }
+
 
 @inline
 export function entryNext(entry: u64): u32 {
-  return <u32>(entry >> 24) & 0xfffff;
+  return (<u32>(entry >> 24)) & 0xfffff;
 }
+
 
 @inline
 export function entryPrev(entry: u64): u32 {
@@ -105,6 +111,7 @@ export function binOf(pages: u32): u32 {
   const log: u32 = 31 - clz<u32>(pages);
   return ((log - BIN_ROW_SHIFT + 1) << BIN_ROW_SHIFT) + ((pages >>> (log - BIN_ROW_SHIFT)) & (BINS_PER_ROW - 1));
 }
+
 
 @inline
 export function binHead(bin: u32): usize {
@@ -125,19 +132,19 @@ function binSet(bin: u32, head: u32): void {
   const bins = head ? rowBins(row) | bit : rowBins(row) & ~bit;
   store<u8>(heapBase() + HEAP_ROW_BINS + row, bins);
   const h = heap();
-  h.rows = (h.rows & ~(1 << row)) | (<u32>(bins != 0) << row);
+  h.rows = (h.rows & ~(1 << row)) | ((<u32>(bins != 0)) << row);
 }
 
 /** Makes a free run the previous one of `page`, if that is one at all. */
 function setPrev(page: u32, prev: u32): void {
-  if (page) entryWrite(page, (entryRead(page) & 0x00000fffffffffff) | (<u64>prev << 44));
+  if (page) entryWrite(page, (entryRead(page) & 0x00000fffffffffff) | ((<u64>prev) << 44));
 }
 
 function binInsert(page: u32, pages: u32): void {
   const bin = binOf(pages);
   const next = load<u32>(binHead(bin));
-  entryWrite(page + pages - 1, <u64>TAG_FREE_END | (<u64>pages << 4));
-  entryWrite(page, <u64>TAG_FREE | (<u64>pages << 4) | (<u64>next << 24));
+  entryWrite(page + pages - 1, (<u64>TAG_FREE_END) | ((<u64>pages) << 4));
+  entryWrite(page, (<u64>TAG_FREE) | ((<u64>pages) << 4) | ((<u64>next) << 24));
   setPrev(next, page);
   binSet(bin, page);
 }
@@ -151,7 +158,7 @@ function binRemove(page: u32): u32 {
   entryWrite(page, 0);
   entryWrite(page + pages - 1, 0);
   setPrev(next, prev);
-  if (prev) entryWrite(prev, (entryRead(prev) & 0xfffff00000ffffff) | (<u64>next << 24));
+  if (prev) entryWrite(prev, (entryRead(prev) & 0xfffff00000ffffff) | ((<u64>next) << 24));
   else binSet(binOf(pages), next);
   return pages;
 }
@@ -164,7 +171,7 @@ function binFind(pages: u32): u32 {
   let row = bin >>> BIN_ROW_SHIFT;
   let bins = rowBins(row) & (0xff << (bin & (BINS_PER_ROW - 1)));
   if (!bins) {
-    const rows = heap().rows & (<u32>-2 << row);
+    const rows = heap().rows & ((<u32>-2) << row);
     if (!rows) return binSearch(pages);
     row = ctz<u32>(rows);
     bins = rowBins(row);
@@ -189,7 +196,7 @@ function binLargest(): u32 {
   if (!rows) return 0;
   const row: u32 = 31 - clz<u32>(rows);
   let largest: u32 = 0;
-  for (let page = load<u32>(binHead((row << BIN_ROW_SHIFT) + 31 - clz<u32>(rowBins(row)))); page; ) {
+  for (let page = load<u32>(binHead((row << BIN_ROW_SHIFT) + 31 - clz<u32>(rowBins(row)))); page;) {
     const entry = entryRead(page);
     largest = max(largest, entryPages(entry));
     page = entryNext(entry);
@@ -243,7 +250,7 @@ export function runFree(page: u32, pages: u32): void {
 }
 
 function markRaw(page: u32, pages: u32): void {
-  entryWrite(page, <u64>TAG_RAW | (<u64>pages << 4));
+  entryWrite(page, (<u64>TAG_RAW) | ((<u64>pages) << 4));
 }
 
 /** A run the allocator itself uses, as an address; 0 if there is none. */
@@ -252,6 +259,7 @@ export function rawAlloc(pages: u32): usize {
   if (page) markRaw(page, pages);
   return page << PAGE_SHIFT;
 }
+
 
 @inline
 export function rawFree(address: usize, pages: u32): void {
@@ -265,7 +273,7 @@ function grow(pages: u32): bool {
   // The new pages may need leaves of the map, which are taken from them.
   const bare = (pages + PAGES_PER_WASM_PAGE - 1) / PAGES_PER_WASM_PAGE;
   const least = (pages + LEAF_PAGES * (pages / LEAF_ENTRIES + 2) + PAGES_PER_WASM_PAGE - 1) / PAGES_PER_WASM_PAGE;
-  const eighth = max(GROW_LEAST, min<u32>(h.pages / PAGES_PER_WASM_PAGE >>> GROW_DIVISOR_SHIFT, GROW_MOST));
+  const eighth = max(GROW_LEAST, min<u32>((h.pages / PAGES_PER_WASM_PAGE) >>> GROW_DIVISOR_SHIFT, GROW_MOST));
   const room = (h.maxPages - h.pages) / PAGES_PER_WASM_PAGE;
   let wasmPages = min<u32>(max<u32>(least, eighth), room);
   if (wasmPages < bare) return false;

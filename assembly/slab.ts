@@ -96,10 +96,12 @@ export function cacheInit(cache: Cache, size: u32, align: u32): void {
   cache.indexEnd = countIn(cache, pages);
 }
 
+
 @inline
 export function slabOf(entry: usize): Slab {
   return changetype<Slab>(load<u32>(entry, 4));
 }
+
 
 @inline
 export function firstElement(slab: Slab): usize {
@@ -109,7 +111,7 @@ export function firstElement(slab: Slab): usize {
 /** The index of the element that begins at `address`; at or above cache.indexEnd if none does. */
 @inline
 export function indexOf(cache: Cache, slab: Slab, address: usize): u32 {
-  return rotr<u32>((<u32>(address - firstElement(slab))) * cache.inverse, cache.shift);
+  return rotr<u32>(<u32>(address - firstElement(slab)) * cache.inverse, cache.shift);
 }
 
 /** The state byte of an element that is known to be one. */
@@ -118,10 +120,12 @@ export function stateAt(cache: Cache, element: usize): usize {
   return stateOf(slab, indexOf(cache, slab, element));
 }
 
+
 @inline
 export function stateOf(slab: Slab, index: u32): usize {
   return changetype<usize>(slab) - 1 - index;
 }
+
 
 @inline
 export function slabPages(slab: Slab): u32 {
@@ -173,7 +177,7 @@ export function slabCreate(cache: Cache, large: bool): Slab {
   slab.free = 0;
   slab.hint = count;
   slab.pages = (pages << 16) | head;
-  for (let i: u32 = 0; i < pages; i++) entryWrite(page + i, <u64>changetype<u32>(cache) | (<u64>address << 32));
+  for (let i: u32 = 0; i < pages; i++) entryWrite(page + i, (<u64>changetype<u32>(cache)) | ((<u64>address) << 32));
   cache.slabs++;
   cache.slabPages += pages;
   cache.room += count;
@@ -193,7 +197,7 @@ function slabRetire(cache: Cache, slab: Slab): void {
 
 /** Gives all empty slabs back: those that slabCreate made and nobody has used. O(slabs in the list). */
 export function slabRetireUnused(cache: Cache): void {
-  for (let at = cache.partial; at; ) {
+  for (let at = cache.partial; at;) {
     const slab = changetype<Slab>(at);
     at = slab.next;
     if (slab.free == slab.carved) slabRetire(cache, slab);
@@ -213,7 +217,9 @@ export function slabRefill(cache: Cache, rounds: usize, want: u32): u32 {
       slab = slabCreate(cache, wantsLarge(cache));
       if (!changetype<usize>(slab)) break;
     }
-    got += slab.free ? takeFree(cache, slab, rounds + (got << 3), want - got) : carve(cache, slab, rounds + (got << 3), want - got);
+    got += slab.free
+      ? takeFree(cache, slab, rounds + (got << 3), want - got)
+      : carve(cache, slab, rounds + (got << 3), want - got);
     if (!slab.free && slab.carved == slab.count) unlink(cache, slab);
   }
   cache.taken += got;
@@ -240,7 +246,7 @@ function takeFree(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
       found ^= bit;
       const state = changetype<usize>(slab) - 1 - index;
       store<u8>(state, STATE_CACHED);
-      store<u64>(rounds, <u64>(first + index * stride) | (<u64>state << 32));
+      store<u64>(rounds, (<u64>(first + index * stride)) | ((<u64>state) << 32));
       rounds += 8;
       if (--left == 0) {
         slab.hint = index + 1;

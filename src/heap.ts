@@ -94,7 +94,8 @@ function plan(options: HeapOptions | undefined): Plan {
   if (memory !== undefined && !(memory instanceof WebAssembly.Memory)) {
     invalid(`${call}: memory must be a WebAssembly.Memory, got ${show(memory)}`);
   }
-  const isShared = memory !== undefined && typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer;
+  const isShared =
+    memory !== undefined && typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer;
   const shared = rest.shared === undefined ? isShared : boolean(call, "shared", rest.shared);
   if (memory !== undefined && shared !== isShared) invalid(`${call}: shared is ${shared}, but memory is not`);
   const name = shared ? "shared" : memory ? "imported" : "plain";
@@ -106,7 +107,9 @@ function plan(options: HeapOptions | undefined): Plan {
     const exports = WebAssembly.Module.exports(module);
     if (!exports.some((e) => e.name === "mempool_create")) invalid(`${call}: module is not this package's core`);
     if (imports !== (name !== "plain")) {
-      invalid(`${call}: module ${imports ? "imports its memory, and none" : "has its own memory, and another"} is given`);
+      invalid(
+        `${call}: module ${imports ? "imports its memory, and none" : "has its own memory, and another"} is given`,
+      );
     }
   }
   if (region !== undefined) {
@@ -118,7 +121,8 @@ function plan(options: HeapOptions | undefined): Plan {
       invalid(`${call}: region ends at ${hex(base + bytes)}, but memory at ${hex(memory.buffer.byteLength)}`);
     }
     for (const key of ["initial", "maximum"] as const) {
-      if (rest[key] !== undefined) invalid(`${call}: ${key} (${show(rest[key])}) says nothing about a region, which never grows`);
+      if (rest[key] !== undefined)
+        invalid(`${call}: ${key} (${show(rest[key])}) says nothing about a region, which never grows`);
     }
     return { name, module, memory, region: { base, bytes }, shared, initial: bytes, maximum: bytes };
   }

@@ -20,7 +20,8 @@ export function invalid(message: string, cause?: unknown): never {
 /** An object with no keys but these. undefined is an object with none. */
 export function checkOptions<T extends object>(call: string, options: T | undefined, known: readonly (keyof T)[]): T {
   if (options === undefined) return {} as T;
-  if (typeof options !== "object" || options === null || Array.isArray(options)) invalid(`${call}: options must be an object, got ${show(options)}`);
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    invalid(`${call}: options must be an object, got ${show(options)}`);
   for (const key of Object.keys(options)) {
     if (!known.includes(key as keyof T)) {
       invalid(`${call}: unknown option "${key}" (${show(options[key as keyof T])}); there are ${known.join(", ")}`);

@@ -234,7 +234,8 @@ export class Pool implements Disposable {
    */
   free(address: number): void {
     // Only a uint32 may reach the core, which takes any other number modulo 2^32.
-    if (typeof address !== "number" || address >>> 0 !== address || this.#state === "ended") this.#freeFailed(INVALID, address);
+    if (typeof address !== "number" || address >>> 0 !== address || this.#state === "ended")
+      this.#freeFailed(INVALID, address);
     else {
       const result = this.#free(this.#handle, address);
       if (result !== 0) this.#freed(result, address);
@@ -384,7 +385,9 @@ export class Pool implements Disposable {
     if (address === 0) return;
     const isAddress = typeof address === "number" && address >>> 0 === address;
     const [name, why] = errors[this.#state === "open" ? code : CLOSED]!;
-    const what = isAddress ? `${hex(address)} ${why}` : `address must be an integer from 0 to 2^32 - 1, got ${show(address)}`;
+    const what = isAddress
+      ? `${hex(address)} ${why}`
+      : `address must be an integer from 0 to 2^32 - 1, got ${show(address)}`;
     throw new MempoolError(name, `free: ${what}${where}; pool "${this.name}"`);
   }
 

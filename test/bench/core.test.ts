@@ -5,7 +5,10 @@ import { expect, it } from "vitest";
 
 const run = promisify(execFile);
 const bench = (...args: string[]) =>
-  run(process.execPath, ["bench/core/main.mjs", ...args], { maxBuffer: 2 ** 26, env: { ...process.env, NO_COLOR: "1" } });
+  run(process.execPath, ["bench/core/main.mjs", ...args], {
+    maxBuffer: 2 ** 26,
+    env: { ...process.env, NO_COLOR: "1" },
+  });
 
 interface Row {
   readonly name: string;
@@ -41,7 +44,10 @@ it("gives JSON with machine, method and every sample", async () => {
 });
 
 it("says what is wrong with its arguments", async () => {
-  await expect(bench("--only", "nonsense")).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining("nonsense") });
+  await expect(bench("--only", "nonsense")).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("nonsense"),
+  });
   await expect(bench("--seed", "x")).rejects.toMatchObject({ code: 2 });
   expect((await bench("--help")).stdout).toContain("Usage");
 });

@@ -167,7 +167,7 @@ describe.each(builds)("nth failure: $name", (build) => {
       // Take all memory but n pages, in pieces of a page each, from an allocator that keeps nothing in a cache.
       const greedy = create({ heap, size: PAGE - 64, minNr: 0 });
       const taken: number[] = [];
-      for (let address; (address = greedy.alloc()) !== 0; ) taken.push(address);
+      for (let address; (address = greedy.alloc()) !== 0;) taken.push(address);
       while (taken.length > 0 && heap.stats().free < n * PAGE) {
         greedy.free(taken.pop()!);
         heap.trim();

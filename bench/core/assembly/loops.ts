@@ -10,17 +10,20 @@ import { allocInline, freeInline, mempool_alloc, mempool_free } from "../../../a
 /** Bytes of an element of AssemblyScript's allocator; a pool has its own size. */
 const SIZE: usize = 64;
 
+
 @inline
 function alloc(pool: Pool): usize {
   if (isDefined(TLSF)) return heap.alloc(SIZE);
   return allocInline(pool);
 }
 
+
 @inline
 function free(pool: Pool, element: usize): void {
   if (isDefined(TLSF)) heap.free(element);
   else freeInline(pool, element);
 }
+
 
 @inline
 function next(random: u32): u32 {
@@ -30,7 +33,7 @@ function next(random: u32): u32 {
 /** The slot of a random number: its upper bits are the random ones. */
 @inline
 function slotOf(slots: usize, count: u32, random: u32): usize {
-  return slots + (<usize>((<u64>random * count) >> 32) << 2);
+  return slots + ((<usize>((<u64>random * count) >> 32)) << 2);
 }
 
 export function pair(pool: Pool, n: u32): void {
@@ -195,7 +198,7 @@ export function stack(pool: Pool, n: u32, slots: usize, count: u32, batch: u32):
   const end = slots + (count << 2);
   const start = end - (batch << 2);
   for (let i: u32 = 0; i < n; i++) {
-    for (let at = end; at > start; ) free(pool, load<u32>((at -= 4)));
+    for (let at = end; at > start;) free(pool, load<u32>((at -= 4)));
     for (let at = start; at < end; at += 4) {
       const element = alloc(pool);
       store<u32>(element, i);
@@ -246,7 +249,7 @@ export function slotsNew(pages: u32): usize {
   // AssemblyScript's allocator takes all the memory there is when it is first called.
   if (isDefined(TLSF)) heap.free(heap.alloc(SIZE));
   const page = memory.grow(pages);
-  return page < 0 ? 0 : <usize>page << 16;
+  return page < 0 ? 0 : (<usize>page) << 16;
 }
 
 /* What a call from JavaScript costs by itself. */

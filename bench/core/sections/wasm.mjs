@@ -49,35 +49,44 @@ function churnOf(count) {
 
 export const names = Object.keys(workloads);
 
-/** One workload, in a process of its own. */
+/** An engine compiles, and a system places memory, differently from process to process: so there are several. */
+export const processes = 3;
+
+const subjects = {
+  theirs: ["theirs"],
+  "-O3, inlined": ["fast"],
+  same: ["fast"],
+  "shipped flags, inlined": ["shipped"],
+  "-O3, called": ["fast", "Called"],
+  "shipped flags, called": ["shipped", "Called"],
+};
+
+/** One workload: the samples of each subject. */
 export async function run({ name, quick, random, progress }) {
-  const { loop = name, goal, only, prepare, ops: most } = workloads[name];
+  const { loop = name, only, prepare, ops: most } = workloads[name];
   // A whole number of waves.
   const ops = quick ? Math.max(most / 4, 50_000) : most;
   const open = (module) => {
     const core = instantiate(module);
     return prepare(core, core.mempool_create?.(SIZE, 16, 4, -1) ?? 0);
   };
-  const tlsf = open("theirs");
-  const shipped = open("shipped");
-  const fast = open("fast");
+  const opened = { theirs: open("theirs"), shipped: open("shipped"), fast: open("fast") };
   const same = open("fast");
-  const subjects = {
-    theirs: [tlsf, loop],
-    "-O3, inlined": [fast, loop],
-    same: [same, loop],
-    "shipped flags, inlined": [shipped, loop],
-    "-O3, called": [fast, `${loop}Called`],
-    "shipped flags, called": [shipped, `${loop}Called`],
-  };
-  const used = Object.entries(subjects).filter(([key]) => !only || !key.endsWith("called"));
+  const used = Object.entries(subjects).filter(([, [, called]]) => !called || !only);
   const samples = await interleave(
-    used.map(([, [work, export_]]) => ({ run: () => work(export_, ops), ops })),
-    { rounds: quick ? 9 : 41, random, progress },
+    used.map(([key, [module, called = ""]]) => {
+      const work = key === "same" ? same : opened[module];
+      return { run: () => work(`${loop}${called}`, ops), ops };
+    }),
+    { rounds: quick ? 9 : 21, random, progress },
   );
-  const of = Object.fromEntries(used.map(([key], i) => [key, samples[i]]));
+  return Object.fromEntries(used.map(([key], i) => [key, samples[i]]));
+}
+
+/** The rows of one workload, from the samples of all its processes. */
+export function rowsOf(name, of, random) {
   const noise = noiseOf(of["-O3, inlined"], of.same, random);
-  const row = (ours, theirs, label, limit) => {
+  const row = (ours, theirs, label, goal) => {
     const result = compare(of[ours], of[theirs], random);
     return {
       name: `${name}: ${label}`,
@@ -85,14 +94,14 @@ export async function run({ name, quick, random, progress }) {
       theirs: median(of[theirs]),
       ...result,
       noise,
-      goal: limit,
-      verdict: verdict(result, noise, limit),
+      goal,
+      verdict: verdict(result, noise, goal),
       samples: { ours: of[ours], theirs: of[theirs] },
     };
   };
-  const rows = used
-    .filter(([key]) => key !== "theirs" && key !== "same")
-    .map(([key]) => row(key, "theirs", key, key.endsWith("inlined") ? goal : undefined));
+  const rows = Object.keys(of)
+    .filter((key) => key !== "theirs" && key !== "same")
+    .map((key) => row(key, "theirs", key, key.endsWith("inlined") ? workloads[name].goal : undefined));
   // Another instance of the same module.
   return [...rows, row("same", "-O3, inlined", "ours against ours")];
 }
