@@ -11,6 +11,7 @@ import {
   ArenaChunk,
   Cache,
   heap,
+  Heap,
   heapBase,
   HEAP_SCRATCH,
   PAGE,
@@ -19,10 +20,13 @@ import {
   SLAB_HEADER,
   STATE_CACHED,
 } from "./layout";
+import { listPush, listRemove } from "./list";
 import { rawAlloc, rawFree } from "./pages";
 import { recordAlloc, recordFree } from "./slab";
 
 const CHUNK_HEADER: u32 = offsetof<ArenaChunk>();
+/** No chunk is this long: what must be added to a length below it does not wrap. */
+const CHUNK_LIMIT: u32 = 0xffff0000;
 
 /** Writes up to `want` rounds of elements never used before, now CACHED; returns how many. */
 export function carve(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
@@ -60,7 +64,8 @@ function enter(arena: Arena, address: usize): void {
 }
 
 /** An arena with one chunk of at least `chunkBytes`; null if there is no memory for it. */
-export function arena_create(chunkBytes: u32): Arena {
+export function arenaCreate(chunkBytes: u32): Arena {
+  if (chunkBytes >= CHUNK_LIMIT) return changetype<Arena>(0);
   const arena = changetype<Arena>(recordAlloc());
   if (!changetype<usize>(arena)) return arena;
   arena.chunkPages = (chunkBytes + CHUNK_HEADER + PAGE - 1) >>> PAGE_SHIFT;
@@ -72,12 +77,8 @@ export function arena_create(chunkBytes: u32): Arena {
   changetype<ArenaChunk>(chunk).next = 0;
   arena.first = chunk;
   enter(arena, chunk);
-  const h = heap();
-  const next = h.arenas;
-  arena.next = next;
-  if (next) changetype<Arena>(next).prev = changetype<usize>(arena);
-  h.arenas = changetype<usize>(arena);
-  h.arenaCount++;
+  listPush(heapBase() + offsetof<Heap>("arenas"), arena);
+  heap().arenaCount++;
   return arena;
 }
 
@@ -93,7 +94,7 @@ export function arenaBump(arena: Arena, bytes: u32, align: u32): usize {
 
 /** The way past the end of a chunk: the next one if it has room, else a new one between the two. */
 export function arenaNextChunk(arena: Arena, bytes: u32, align: u32): bool {
-  if (bytes >= 0xffff0000) return false;
+  if (bytes >= CHUNK_LIMIT) return false;
   const current = changetype<ArenaChunk>(arena.current);
   const need = bytes + (align > CHUNK_HEADER ? align : 0);
   let next = current.next;
@@ -163,13 +164,8 @@ export function arenaTrim(arena: Arena): u32 {
 
 export function arena_exit(arena: Arena): void {
   freeChunks(arena, arena.first);
-  const h = heap();
-  const next = arena.next;
-  const prev = arena.prev;
-  if (next) changetype<Arena>(next).prev = prev;
-  if (prev) changetype<Arena>(prev).next = next;
-  else h.arenas = next;
-  h.arenaCount--;
+  listRemove(heapBase() + offsetof<Heap>("arenas"), arena);
+  heap().arenaCount--;
   recordFree(changetype<usize>(arena));
 }
 
@@ -177,7 +173,7 @@ function freeChunks(arena: Arena, chunk: usize): void {
   while (chunk) {
     const next = changetype<ArenaChunk>(chunk).next;
     const pages = changetype<ArenaChunk>(chunk).pages;
-    rawFree(chunk, pages);
+    rawFree(chunk);
     arena.pages -= pages;
     arena.chunks--;
     chunk = next;

@@ -14,8 +14,6 @@ import {
   MAGAZINE_BYTES,
   MAGAZINE_GROWS_AT,
   MAX_ROUNDS,
-  PAGE,
-  PAGE_SHIFT,
   Pool,
   ROUND_BITS,
   ROUND_MASK,
@@ -23,8 +21,8 @@ import {
   STATE_CACHED,
   STATE_LIVE,
 } from "./layout";
-import { entryAtInline, rawAlloc, rawFree } from "./pages";
-import { indexOf, recordFree, slabOf, slabRefill, slabReturn, stateOf } from "./slab";
+import { entryAtInline } from "./pages";
+import { indexOf, ownAlloc, ownFree, slabOf, slabRefill, slabReturn, stateOf } from "./slab";
 
 
 @inline
@@ -91,9 +89,8 @@ export function refill(pool: Pool, most: u32): bool {
   return got != 0;
 }
 
-/** The older half of a full magazine goes back to the slabs. */
+/** The older half of a full magazine goes back to the slabs. Asks nobody for memory: a free must not. */
 export function makeRoom(pool: Pool): void {
-  grow(pool);
   const n = roundsIn(pool);
   if (n == pool.capacity) flush(pool, (n + 1) >>> 1);
 }
@@ -110,26 +107,14 @@ export function flush(pool: Pool, count: u32): void {
   pool.rounds -= count;
 }
 
-
-@inline
-export function largeMagazinePages(pool: Pool): u32 {
-  return ((pool.fullCapacity << 3) + PAGE - 1) >>> PAGE_SHIFT;
-}
-
 /** A pool with much memory of its own gets a magazine to match. Without memory for it, the small one will do. */
 function grow(pool: Pool): void {
   if (pool.capacity == pool.fullCapacity || pool.slabPages < MAGAZINE_GROWS_AT) return;
-  const magazine = rawAlloc(largeMagazinePages(pool));
+  const magazine = ownAlloc(pool.fullCapacity << 3);
   if (!magazine) return;
   memory.copy(magazine, pool.magazine, roundsIn(pool) << 3);
-  recordFree(pool.magazine);
+  ownFree(pool.magazine);
   pool.magazine = magazine;
   pool.capacity = pool.fullCapacity;
   if (pool.limit) pool.limit = pool.capacity;
-}
-
-/** Whether the magazine has pages of its own, not a record. */
-@inline
-export function magazineIsLarge(pool: Pool): bool {
-  return pool.capacity > SMALL_ROUNDS;
 }

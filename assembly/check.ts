@@ -68,9 +68,6 @@ const BAD_ROOM: u32 = 25; //        cache, room said, room found
 const BAD_LAYOUT: u32 = 26; //      cache, stride
 const BAD_LISTS: u32 = 27; //       address in the list of pools or arenas
 
-/** Set in a state byte while a list is walked, to see an element listed twice. */
-const SEEN: u32 = 1;
-
 let problems: u32 = 0;
 
 function problem(code: u32, a: u32 = 0, b: u32 = 0, c: u32 = 0): void {
@@ -282,7 +279,7 @@ function checkPool(pool: Pool): void {
     const state = stateIn(pool, <usize>(<u32>round));
     if (!state || state != <usize>(round >> 32) || load<u8>(state) != STATE_CACHED)
       problem(BAD_ROUND, at, i, <u32>round);
-    else store<u8>(state, STATE_CACHED | SEEN);
+    else store<u8>(state, STATE_NEVER);
   }
   for (let i: u32 = 0; i < rounds; i++) unsee(pool, <usize>load<u32>(pool.magazine + (i << 3)), STATE_CACHED);
   const currNr = pool.currNr;
@@ -291,7 +288,7 @@ function checkPool(pool: Pool): void {
     const element = load<u32>(pool.reserve + (i << 2));
     const state = stateIn(pool, element);
     if (!state || load<u8>(state) != STATE_RESERVED) problem(BAD_SLOT, at, i, element);
-    else store<u8>(state, STATE_RESERVED | SEEN);
+    else store<u8>(state, STATE_NEVER);
   }
   for (let i: u32 = 0; i < currNr; i++) unsee(pool, load<u32>(pool.reserve + (i << 2)), STATE_RESERVED);
   if (pool.taken > pool.maxNr) problem(OVER_MAX, at, pool.taken, pool.maxNr);
@@ -302,9 +299,10 @@ function checkPool(pool: Pool): void {
   if (pool.limit != limit || rounds > pool.capacity || currNr > pool.minNr) problem(BAD_LIMIT, at, pool.limit);
 }
 
+/** While a list is walked, what it names is NEVER: so an element named twice is seen. This takes that back. */
 function unsee(pool: Pool, element: usize, state: u32): void {
   const at = stateIn(pool, element);
-  if (at && load<u8>(at) == (state | SEEN)) store<u8>(at, state);
+  if (at && load<u8>(at) == STATE_NEVER) store<u8>(at, state);
 }
 
 function checkArena(arena: Arena): void {

@@ -3,12 +3,12 @@
  *
  * An instance serves one heap, made by heap_create or joined by heap_attach. All else is in memory.
  */
-import { arenaBump, arenaNextChunk } from "./bump";
+import { arenaBump, arenaCreate, arenaNextChunk } from "./bump";
 import { Arena, heap, PAGE_SHIFT } from "./layout";
 import { reclaim } from "./mempool";
 
 export { heap_attach, heap_create, heap_fail_nth, heap_scratch, heap_stats } from "./pages";
-export { arena_create, arena_exit, arena_mark, arena_reset, arena_stats } from "./bump";
+export { arena_exit, arena_mark, arena_reset, arena_stats } from "./bump";
 export {
   mempool_alloc,
   mempool_alloc_bulk,
@@ -37,6 +37,12 @@ export function heap_trim(): u32 {
   const before = heap().freePages;
   reclaim();
   return (heap().freePages - before) << PAGE_SHIFT;
+}
+
+/** An arena with one chunk of at least `chunkBytes`; null if there is no memory for it, also after reclaim. */
+export function arena_create(chunkBytes: u32): Arena {
+  const arena = arenaCreate(chunkBytes);
+  return changetype<usize>(arena) || !reclaim() ? arena : arenaCreate(chunkBytes);
 }
 
 /** `bytes` at a multiple of `align`, a power of two; 0 when memory is gone, also after reclaim. */

@@ -61,6 +61,15 @@ export const BINS_PER_ROW: u32 = 1 << BIN_ROW_SHIFT;
 export const BIN_ROWS: u32 = 20 - BIN_ROW_SHIFT + 1;
 
 /* ------------------------------------------------------------------------------------------------------------------ *
+ * What is in a list (list.ts) begins with its links: slabs in their cache's, pools and arenas in the heap's.
+ * ------------------------------------------------------------------------------------------------------------------ */
+@unmanaged
+export class Link {
+  next: usize;
+  prev: usize;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ *
  * A slab: one run of pages holding `count` elements of one cache.
  *
  *   run                                        slab          first element
@@ -70,15 +79,15 @@ export const BIN_ROWS: u32 = 20 - BIN_ROW_SHIFT + 1;
  * There is no header on an element. State bytes run downwards from the header, so that one address, `slab`, gives both:
  * state i is at slab - 1 - i, element i at slab + 32 + i * stride. They are padded with NEVER (see stateBytes).
  *
- * A state byte:
+ * A state byte, with t the number of a thread:
  *   NEVER     0000 0000   never carved, so never handed out
  *   RESERVED  0001 0000   in its pool's reserve
- *   CACHED    0010 0000   in a magazine
- *   FREE      0100 0000   returned to the slab
- *   LIVE      1mtt tttt   handed out to thread t; m marks it while a bulk free looks its array over
+ *   FREE      0010 0000   returned to the slab
+ *   CACHED    01tt tttt   in that thread's magazine
+ *   LIVE      1mtt tttt   handed out to that thread; m marks it while a bulk free looks its array over
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
-export class Slab {
+export class Slab extends Link {
   /** The cache it belongs to: what the page map says too. */
   cache: usize;
   /** Elements it has room for. */
@@ -89,9 +98,6 @@ export class Slab {
   free: u32;
   /** No state byte below this index is FREE. */
   hint: u32;
-  /** Neighbours in the cache's list of slabs with something to give: free > 0 or carved < count. */
-  next: usize;
-  prev: usize;
   /** Pages of its run, and the offset of the slab header in it: pages << 16 | offset of the first page's start. */
   pages: u32;
 }
@@ -100,12 +106,12 @@ export const SLAB_HEADER: u32 = 32;
 
 export const STATE_NEVER: u32 = 0x00;
 export const STATE_RESERVED: u32 = 0x10;
-export const STATE_CACHED: u32 = 0x20;
-export const STATE_FREE: u32 = 0x40;
+export const STATE_FREE: u32 = 0x20;
+export const STATE_CACHED: u32 = 0x40;
 export const STATE_LIVE: u32 = 0x80;
 export const STATE_MARK: u32 = 0x40;
 /** STATE_FREE in each of eight state bytes. */
-export const STATES_FREE: u64 = 0x4040404040404040;
+export const STATES_FREE: u64 = 0x2020202020202020;
 
 /** Sizes and alignments an element may have, in bytes. */
 export const MAX_SIZE: u32 = 1 << 24;
@@ -121,7 +127,7 @@ export const MAX_ALIGN: u32 = PAGE;
  * A cache begins with slabs of `small` pages, so that a few elements cost little, and goes on with slabs of `large`.
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
-export class Cache {
+export class Cache extends Link {
   inverse: u32;
   shift: u32;
   /** No slab of this cache has an element of this index or a higher one; far below 2^32 / stride. */
@@ -130,7 +136,7 @@ export class Cache {
   smallPages: u32;
   largePages: u32;
   align: u32;
-  /** First of the slabs with something to give. */
+  /** The list of its slabs with something to give: free > 0 or carved < count. */
   partial: usize;
   /** Slabs, their pages, and the elements that are not in them: cached, reserved or live. */
   slabs: u32;
@@ -188,9 +194,6 @@ export class Pool extends Cache {
   /** At most this many elements cached, reserved and live together. */
   maxNr: u32;
   closed: u32;
-  /** Neighbours in the heap's list of pools. */
-  next: usize;
-  prev: usize;
   lowestCurrNr: u32;
   /** Allocations that only the reserve saved, those that asked for the reserve, and those that got nothing. */
   reserveHits: u64;
@@ -208,7 +211,7 @@ export const RECORD: u32 = 256;
  *                                 ^ position   ^ end
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
-export class Arena {
+export class Arena extends Link {
   position: usize;
   end: usize;
   current: usize;
@@ -216,9 +219,6 @@ export class Arena {
   chunkPages: u32;
   pages: u32;
   chunks: u32;
-  /** Neighbours in the heap's list of arenas. */
-  next: usize;
-  prev: usize;
 }
 
 
@@ -272,7 +272,7 @@ export const HEAP_PAGES: u32 = 2;
 /** The cache of records, at a multiple of 16. */
 export const HEAP_RECORDS: u32 = 80;
 /** One byte a row: its bins with a run. */
-export const HEAP_ROW_BINS: u32 = HEAP_RECORDS + 72;
+export const HEAP_ROW_BINS: u32 = HEAP_RECORDS + 80;
 /** One u32 a bin: its first run, a page number. */
 export const HEAP_BINS: u32 = HEAP_ROW_BINS + 32;
 /** Words through which a host passes arrays: bulk operations, reports of check.ts. */

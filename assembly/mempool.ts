@@ -13,29 +13,17 @@
  * - taken = cached + reserved + live <= maxNr.
  */
 import { arenaTrim } from "./bump";
-import {
-  flush,
-  give,
-  largeMagazinePages,
-  magazineInit,
-  magazineIsLarge,
-  makeRoom,
-  pushRound,
-  refill,
-  roundsIn,
-  take,
-} from "./cache";
+import { flush, give, magazineInit, makeRoom, pushRound, refill, roundsIn, take } from "./cache";
 import {
   Arena,
   heap,
+  Heap,
   heapBase,
   HEAP_SCRATCH,
   MAX_ALIGN,
   MAX_SIZE,
-  PAGE,
   PAGE_SHIFT,
   Pool,
-  RECORD,
   ROUND_BITS,
   ROUND_MASK,
   STATE_LIVE,
@@ -44,16 +32,20 @@ import {
   STATE_RESERVED,
   TAG_MASK,
 } from "./layout";
-import { entryAt, rawAlloc, rawFree } from "./pages";
+import { listPush, listRemove } from "./list";
+import { entryAt } from "./pages";
 import {
   cacheInit,
   firstElement,
   indexOf,
+  ownAlloc,
+  ownFree,
   recordAlloc,
   recordFree,
   records,
   slabCreate,
   slabOf,
+  slabRetireAll,
   slabRetireUnused,
   slabReturn,
   stateAt,
@@ -75,44 +67,31 @@ export const CLOSED: i32 = -6;
 /** The reserve's array must not outgrow an i32 of bytes. */
 const MAX_MIN_NR: u32 = 1 << 28;
 
-
-@inline
-function reservePages(pool: Pool): u32 {
-  const bytes = pool.minNr << 2;
-  return bytes > RECORD ? (bytes + PAGE - 1) >>> PAGE_SHIFT : 0;
-}
-
 /** A pool with its reserve filled, or null: then nothing has changed. May take long: it fills the reserve. */
 export function mempool_create(size: u32, align: u32, minNr: u32, maxNr: u32): Pool {
   const none = changetype<Pool>(0);
   if (size - 1 >= MAX_SIZE || align - 1 >= MAX_ALIGN || align & (align - 1)) return none;
   if (minNr > maxNr || minNr > MAX_MIN_NR) return none;
+  const pool = tryCreate(size, align, minNr, maxNr);
+  return changetype<usize>(pool) || !reclaim() ? pool : tryCreate(size, align, minNr, maxNr);
+}
+
+function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32): Pool {
   const pool = changetype<Pool>(recordAlloc());
-  if (!changetype<usize>(pool)) return none;
-  const magazine = recordAlloc();
-  if (!magazine) {
-    recordFree(changetype<usize>(pool));
-    return none;
-  }
+  if (!changetype<usize>(pool)) return pool;
   cacheInit(pool, size, align);
-  magazineInit(pool, magazine);
+  pool.size = size;
   pool.minNr = minNr;
   pool.maxNr = maxNr;
-  pool.size = size;
-  const h = heap();
-  const next = h.pools;
-  pool.next = next;
-  if (next) changetype<Pool>(next).prev = changetype<usize>(pool);
-  h.pools = changetype<usize>(pool);
-  h.poolCount++;
-  if (minNr) pool.reserve = reservePages(pool) ? rawAlloc(reservePages(pool)) : recordAlloc();
-  if (minNr) {
-    if (!pool.reserve || !mempool_prefill(pool, minNr)) {
-      mempool_exit(pool);
-      return none;
-    }
-    fillReserve(pool);
+  listPush(heapBase() + offsetof<Heap>("pools"), pool);
+  heap().poolCount++;
+  const magazine = recordAlloc();
+  if (magazine) magazineInit(pool, magazine);
+  if (!magazine || !mempool_prefill(pool, minNr) || (minNr && !(pool.reserve = ownAlloc(minNr << 2)))) {
+    mempool_exit(pool);
+    return changetype<Pool>(0);
   }
+  fillReserve(pool);
   pool.lowestCurrNr = minNr;
   pool.limit = pool.capacity;
   return pool;
@@ -251,21 +230,21 @@ function verdict(pool: Pool, element: usize): i32 {
 }
 
 /**
- * Makes slabs until the next `count` allocations cannot fail, the reserve counted in; 0, and nothing has changed, if
- * there is no memory for that. They cannot fail as long as nobody else takes memory in between.
+ * Makes slabs until the next `count` allocations cannot fail, the reserve counted in, as long as nobody else takes memory
+ * in between; 0, and nothing has changed, if there is no memory for that.
  */
 export function mempool_prefill(pool: Pool, count: u32): bool {
   if (pool.closed || count > pool.maxNr - outstanding(pool)) return refuse(pool);
-  let reclaimed = false;
-  // One size of slab throughout: slabs are used last made first, and so none stays empty.
   let missing = missingFor(pool, count);
+  // What no heap of this size can hold must not make it grow.
+  if (<u64>missing * pool.stride > (<u64>heap().maxPages) << PAGE_SHIFT) return refuse(pool);
+  // One size of slab throughout: slabs are used last made first, and so none stays unused.
   const large = wantsLarge(pool) || missing >= pool.indexEnd;
+  let reclaimed = false;
   while (missing) {
     if (!changetype<usize>(slabCreate(pool, large))) {
-      if (reclaimed || !reclaim()) {
-        slabRetireUnused(pool);
-        return refuse(pool);
-      }
+      slabRetireUnused(pool);
+      if (reclaimed || !reclaim()) return refuse(pool);
       reclaimed = true;
     }
     missing = missingFor(pool, count);
@@ -288,7 +267,16 @@ function refuse(pool: Pool): bool {
 /** Fills an array of `count` words with elements; or none and 0, and then nothing has changed. */
 export function mempool_alloc_bulk(pool: Pool, array: usize, count: u32): bool {
   if (!mempool_prefill(pool, count)) return false;
-  for (let i: u32 = 0; i < count; i++) store<u32>(array + (i << 2), mempool_alloc(pool));
+  const end = array + (count << 2);
+  for (let at = array; at < end; at += 4) {
+    const element = mempool_alloc(pool);
+    // Prefilled, so this cannot be 0 unless somebody else was quicker.
+    if (!element) {
+      while (at > array) mempool_free(pool, load<u32>((at -= 4)));
+      return false;
+    }
+    store<u32>(at, element);
+  }
   return true;
 }
 
@@ -299,11 +287,9 @@ export function mempool_alloc_bulk(pool: Pool, array: usize, count: u32): bool {
 export function mempool_mark(pool: Pool, array: usize, count: u32): u32 {
   for (let i: u32 = 0; i < count; i++) {
     const element = load<u32>(array + (i << 2));
-    if (!element) continue;
-    if (mempool_free_check(pool, element) || !setMark(pool, element, true)) {
-      mempool_unmark(pool, array, i);
-      return i;
-    }
+    if (!element || setMark(pool, element, true)) continue;
+    mempool_unmark(pool, array, i);
+    return i;
   }
   return count;
 }
@@ -313,7 +299,7 @@ export function mempool_unmark(pool: Pool, array: usize, count: u32): void {
   for (let i: u32 = 0; i < count; i++) setMark(pool, load<u32>(array + (i << 2)), false);
 }
 
-/** Frees elements that mempool_mark has marked: FREED, or FREED_LAST as mempool_free does. */
+/** Frees elements that mempool_mark has marked: FREED, or FREED_LAST as mempool_free does. Skips all others. */
 export function mempool_free_marked(pool: Pool, array: usize, count: u32): i32 {
   let result = FREED;
   for (let i: u32 = 0; i < count; i++) {
@@ -323,9 +309,9 @@ export function mempool_free_marked(pool: Pool, array: usize, count: u32): i32 {
   return result;
 }
 
-/** Sets or clears the mark on a live element. False if there was nothing to change, or no element. */
+/** Sets or clears the mark on a live element. False if there was nothing to change, or no live element. */
 function setMark(pool: Pool, element: usize, mark: bool): bool {
-  if (!element) return false;
+  if (verdict(pool, element)) return false;
   const state = stateAt(pool, element);
   const byte: u32 = load<u8>(state);
   if (((byte & STATE_MARK) != 0) == mark) return false;
@@ -342,18 +328,13 @@ export function mempool_exit(pool: Pool): u32 {
     pool.closed = 1;
     pool.limit = 0;
     flush(pool, roundsIn(pool));
-    slabRetireUnused(pool);
     while (pool.currNr) {
       const element = load<u32>(pool.reserve + (--pool.currNr << 2));
       slabReturn(pool, element, stateAt(pool, element));
     }
-    if (magazineIsLarge(pool)) rawFree(pool.magazine, largeMagazinePages(pool));
-    else recordFree(pool.magazine);
-    const pages = reservePages(pool);
-    if (pool.reserve) {
-      if (pages) rawFree(pool.reserve, pages);
-      else recordFree(pool.reserve);
-    }
+    slabRetireAll(pool);
+    if (pool.magazine) ownFree(pool.magazine);
+    if (pool.reserve) ownFree(pool.reserve);
   }
   const out = pool.taken;
   if (!out) destroy(pool);
@@ -361,13 +342,8 @@ export function mempool_exit(pool: Pool): u32 {
 }
 
 function destroy(pool: Pool): void {
-  const h = heap();
-  const next = pool.next;
-  const prev = pool.prev;
-  if (next) changetype<Pool>(next).prev = prev;
-  if (prev) changetype<Pool>(prev).next = next;
-  else h.pools = next;
-  h.poolCount--;
+  listRemove(heapBase() + offsetof<Heap>("pools"), pool);
+  heap().poolCount--;
   recordFree(changetype<usize>(pool));
 }
 
@@ -379,10 +355,10 @@ export function reclaim(): bool {
   let moved = false;
   for (let at = heap().pools; at; at = changetype<Pool>(at).next) {
     const pool = changetype<Pool>(at);
-    const before = pool.taken + pool.slabs;
-    flush(pool, roundsIn(pool));
-    slabRetireUnused(pool);
-    if (pool.taken + pool.slabs != before) moved = true;
+    const n = roundsIn(pool);
+    if (!n) continue;
+    flush(pool, n);
+    moved = true;
   }
   for (let at = heap().arenas; at; at = changetype<Arena>(at).next) {
     if (arenaTrim(changetype<Arena>(at))) moved = true;

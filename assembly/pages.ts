@@ -42,9 +42,10 @@ import {
   TAG_FREE_END,
   TAG_MASK,
   TAG_RAW,
+  WASM_PAGE_SHIFT,
 } from "./layout";
 
-/** No look through one bin takes more steps than this. */
+/** Before memory grows, no look through one bin takes more steps than this; when it cannot, as many as there are. */
 const BIN_LOOKS: u32 = 64;
 /** The heap grows by an eighth of what it has, so that n pages cost O(log n) grows: but from 256 KiB to 16 MiB. */
 const GROW_DIVISOR_SHIFT: u32 = 3;
@@ -163,31 +164,30 @@ function binRemove(page: u32): u32 {
   return pages;
 }
 
-/** A free run of at least `pages`, or 0. */
-function binFind(pages: u32): u32 {
-  // Any run in a bin whose shortest run is long enough will do: begin at the first such bin.
+/**
+ * A free run of at least `pages`, or 0. Where no bin has runs that are all long enough, at most `looks` of those in the
+ * bin of `pages` itself, some of which may be, are looked at.
+ */
+function binFind(pages: u32, looks: u32): u32 {
   const log: u32 = 31 - clz<u32>(pages);
   const bin = binOf(log < BIN_ROW_SHIFT ? pages : pages + (1 << (log - BIN_ROW_SHIFT)) - 1);
   let row = bin >>> BIN_ROW_SHIFT;
   let bins = rowBins(row) & (0xff << (bin & (BINS_PER_ROW - 1)));
   if (!bins) {
     const rows = heap().rows & ((<u32>-2) << row);
-    if (!rows) return binSearch(pages);
+    if (!rows) {
+      let page = load<u32>(binHead(binOf(pages)));
+      for (; page && looks; looks--) {
+        const entry = entryRead(page);
+        if (entryPages(entry) >= pages) return page;
+        page = entryNext(entry);
+      }
+      return 0;
+    }
     row = ctz<u32>(rows);
     bins = rowBins(row);
   }
   return load<u32>(binHead((row << BIN_ROW_SHIFT) + ctz<u32>(bins)));
-}
-
-/** Before memory grows: a run in the bin of `pages` itself, where some are long enough and some are not. */
-function binSearch(pages: u32): u32 {
-  let page = load<u32>(binHead(binOf(pages)));
-  for (let looks: u32 = 0; page && looks < BIN_LOOKS; looks++) {
-    const entry = entryRead(page);
-    if (entryPages(entry) >= pages) return page;
-    page = entryNext(entry);
-  }
-  return 0;
 }
 
 /** Pages of the longest free run; looks through one bin. */
@@ -215,13 +215,15 @@ export function runAlloc(pages: u32): u32 {
     h.failCountdown = countdown - 1;
     if (countdown == 1) return 0;
   }
-  const page = binTake(pages);
-  return page || !grow(pages) ? page : binTake(pages);
+  const page = binTake(pages, BIN_LOOKS);
+  if (page) return page;
+  grow(pages);
+  return binTake(pages, -1);
 }
 
 /** The same, of the memory the heap has. */
-function binTake(pages: u32): u32 {
-  const page = binFind(pages);
+function binTake(pages: u32, looks: u32): u32 {
+  const page = binFind(pages, looks);
   if (!page) return 0;
   const found = binRemove(page);
   if (found > pages) binInsert(page + pages, found - pages);
@@ -260,51 +262,58 @@ export function rawAlloc(pages: u32): usize {
   return page << PAGE_SHIFT;
 }
 
-
-@inline
-export function rawFree(address: usize, pages: u32): void {
-  runFree(address >>> PAGE_SHIFT, pages);
+export function rawFree(address: usize): void {
+  const page = address >>> PAGE_SHIFT;
+  runFree(page, entryPages(entryRead(page)));
 }
 
-/** Gets memory from the host for a run of `pages`, and more if it may. */
-function grow(pages: u32): bool {
+/** Whether `address` is that of a run the allocator itself uses. */
+@inline
+export function isRaw(address: usize): bool {
+  return entryTag(load<u64>(entryAt(address))) == TAG_RAW;
+}
+
+/** Gets memory from the host for a run of `pages`, and more if it may; or nothing. */
+function grow(pages: u32): void {
   const h = heap();
-  if (!h.grows) return false;
+  if (!h.grows) return;
   // The new pages may need leaves of the map, which are taken from them.
   const bare = (pages + PAGES_PER_WASM_PAGE - 1) / PAGES_PER_WASM_PAGE;
   const least = (pages + LEAF_PAGES * (pages / LEAF_ENTRIES + 2) + PAGES_PER_WASM_PAGE - 1) / PAGES_PER_WASM_PAGE;
   const eighth = max(GROW_LEAST, min<u32>((h.pages / PAGES_PER_WASM_PAGE) >>> GROW_DIVISOR_SHIFT, GROW_MOST));
   const room = (h.maxPages - h.pages) / PAGES_PER_WASM_PAGE;
   let wasmPages = min<u32>(max<u32>(least, eighth), room);
-  if (wasmPages < bare) return false;
+  if (wasmPages < bare) return;
   let at = memory.grow(wasmPages);
   if (at < 0 && wasmPages > least) at = memory.grow((wasmPages = least));
   // Near the host's own limit the run may fit after all, if it needs no new leaf.
   if (at < 0 && wasmPages > bare) at = memory.grow((wasmPages = bare));
-  if (at < 0) return false;
+  if (at < 0) return;
   h.growCount++;
-  adopt(<u32>at * PAGES_PER_WASM_PAGE, wasmPages * PAGES_PER_WASM_PAGE, 0);
-  return true;
+  adopt(<u32>at * PAGES_PER_WASM_PAGE, wasmPages * PAGES_PER_WASM_PAGE, 0, pages);
 }
 
 /**
  * Puts new memory under the heap: `used` pages that are in use already, then leaves of the map if it needs more for
- * these pages, and the rest as one free run.
+ * these pages, and the rest as one free run, of `need` pages if it can be. The last page of 4 GiB is left alone, so that
+ * no end of anything wraps to 0.
  *
  * Leaves are made as many at a time as there are already, and in old memory if that has room. So they lie in few places,
  * and do not cut the free memory of a heap that grows little by little into pieces of 4 MiB.
  */
-function adopt(page: u32, pages: u32, used: u32): void {
+function adopt(page: u32, pages: u32, used: u32, need: u32): void {
   const h = heap();
+  if (page + pages == PAGE_NUMBERS) pages--;
   const end = page + pages;
   let from = page + used;
   for (let leaf = page / LEAF_ENTRIES; leaf <= (end - 1) / LEAF_ENTRIES; leaf++) {
     const at = heapBase() + HEAP_ROOT + (leaf << 2);
     if (load<u32>(at)) continue;
     if (!h.spareLeaves) {
-      const count = max<u32>(1, min<u32>(h.leaves, pages >>> LEAF_SHARE_SHIFT));
+      const ahead = max<i32>(0, <i32>(pages - used - need)) / LEAF_PAGES;
+      const count = max<u32>(1, min<u32>(min<u32>(h.leaves, pages >>> LEAF_SHARE_SHIFT), ahead));
       const run = count * LEAF_PAGES;
-      let first = binTake(run);
+      let first = binTake(run, BIN_LOOKS);
       if (first) {
         markRaw(first, run);
       } else {
@@ -326,25 +335,25 @@ function adopt(page: u32, pages: u32, used: u32): void {
 }
 
 /**
- * Makes a heap of the memory from `base`, `bytes` long, and has this instance serve it. With base 0 the heap owns the
- * whole memory. It may have `maxBytes` in all; `grows` says whether it takes more by itself. Returns the heap's address,
- * or 0 if `bytes` is too small to hold the heap's own structures and a page.
+ * Makes a heap of the memory from `base`, `bytes` long (0 with base 0: all 4 GiB), and has this instance serve it. With
+ * base 0 the heap owns the whole memory. It may have `maxPages` pages in all; `grows` says whether it takes more by
+ * itself. Returns the heap's address; 0 if there is no such memory, or too little for the heap's own structures.
  */
 export function heap_create(base: u32, bytes: u32, maxPages: u32, grows: bool): usize {
   checkLayout();
   const first = alignUp(base, PAGE) >>> PAGE_SHIFT;
-  // The end is exclusive, and for all 4 GiB wraps to 0.
+  // The end is exclusive, and of all 4 GiB wraps to 0.
   const end = base + bytes;
-  const pages: u32 = (end ? end >>> PAGE_SHIFT : PAGE_NUMBERS) - first;
-  const least = HEAP_PAGES + 2 * LEAF_PAGES + 1;
-  if (bytes >>> PAGE_SHIFT < least || pages < least) return 0;
+  const endPage: u32 = end ? end >>> PAGE_SHIFT : PAGE_NUMBERS;
+  if (endPage > <u32>memory.size() * PAGES_PER_WASM_PAGE) return 0;
+  if (<i32>(endPage - first) < <i32>(HEAP_PAGES + 2 * LEAF_PAGES + 1)) return 0;
   const address = base ? first << PAGE_SHIFT : HEAP_AT_ZERO;
   memory.fill(address, 0, HEAP_BYTES);
   serveHeap(address);
   const h = heap();
-  h.maxPages = max(maxPages, pages);
+  h.maxPages = max(maxPages, endPage - first);
   h.grows = grows;
-  adopt(first, pages, HEAP_PAGES);
+  adopt(first, endPage - first, HEAP_PAGES, 0);
   h.magic = HEAP_MAGIC;
   return address;
 }
@@ -377,7 +386,8 @@ export function heap_fail_nth(n: u32): u32 {
 
 /** Has this instance serve a heap that another made in the same memory. False if there is none at `address`. */
 export function heap_attach(address: usize): bool {
-  if (changetype<Heap>(address).magic != HEAP_MAGIC) return false;
+  if (address >>> WASM_PAGE_SHIFT >= <usize>memory.size() || changetype<Heap>(address).magic != HEAP_MAGIC)
+    return false;
   serveHeap(address);
   return true;
 }

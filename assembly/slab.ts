@@ -18,6 +18,7 @@ import {
   heapBase,
   Heap,
   HEAP_RECORDS,
+  PAGE,
   PAGE_SHIFT,
   RECORD,
   Slab,
@@ -27,7 +28,8 @@ import {
   STATE_LIVE,
   STATES_FREE,
 } from "./layout";
-import { entryAt, entryWrite, runAlloc, runFree } from "./pages";
+import { listPush, listRemove } from "./list";
+import { entryAt, entryWrite, isRaw, rawAlloc, rawFree, runAlloc, runFree } from "./pages";
 
 /** Elements of whole cache lines do not straddle them. */
 const LINE: u32 = 64;
@@ -37,9 +39,9 @@ const LARGE_PAGES: u32 = 16;
 const REFILL_SLABS: u32 = 4;
 
 /**
- * State bytes of a slab, with the padding of NEVER. An address in a slab's run, at a multiple of the stride from its
- * first element, has index count + 8 at most: what is left over at the end is less than a stride and the step, no more
- * than a stride or 8, in which the first element moves. So nine more state bytes make every such index readable.
+ * State bytes of a slab, with the padding of NEVER: an address in what is left over at the end of the run, at a multiple
+ * of the stride, has an index of count, and by the argument that a slab's first element moves by less than a stride or
+ * 8 bytes when one more is added, of count + 8 at most. All these indices can be read, and say NEVER.
  */
 @inline
 export function stateBytes(count: u32): u32 {
@@ -138,20 +140,10 @@ export function slabPage(slab: Slab): u32 {
   return (changetype<u32>(slab) - (slab.pages & 0xffff)) >>> PAGE_SHIFT;
 }
 
-function link(cache: Cache, slab: Slab): void {
-  const next = cache.partial;
-  slab.next = next;
-  slab.prev = 0;
-  if (next) changetype<Slab>(next).prev = changetype<usize>(slab);
-  cache.partial = changetype<usize>(slab);
-}
-
-function unlink(cache: Cache, slab: Slab): void {
-  const next = slab.next;
-  const prev = slab.prev;
-  if (next) changetype<Slab>(next).prev = prev;
-  if (prev) changetype<Slab>(prev).next = next;
-  else cache.partial = next;
+/** The list of a cache's slabs with something to give. */
+@inline
+function partialOf(cache: Cache): usize {
+  return changetype<usize>(cache) + offsetof<Cache>("partial");
 }
 
 /** Whether the next slab of a cache is a large one. */
@@ -181,13 +173,13 @@ export function slabCreate(cache: Cache, large: bool): Slab {
   cache.slabs++;
   cache.slabPages += pages;
   cache.room += count;
-  link(cache, slab);
+  listPush(partialOf(cache), slab);
   return slab;
 }
 
 /** Gives an empty slab, which is in the list, back to pages. */
 function slabRetire(cache: Cache, slab: Slab): void {
-  unlink(cache, slab);
+  listRemove(partialOf(cache), slab);
   const pages = slabPages(slab);
   cache.slabs--;
   cache.slabPages -= pages;
@@ -195,8 +187,15 @@ function slabRetire(cache: Cache, slab: Slab): void {
   runFree(slabPage(slab), pages);
 }
 
-/** Gives all empty slabs back: those that slabCreate made and nobody has used. O(slabs in the list). */
+/** Gives back slabs made last and not yet used. */
 export function slabRetireUnused(cache: Cache): void {
+  for (let at = cache.partial; at && !changetype<Slab>(at).carved; at = cache.partial) {
+    slabRetire(cache, changetype<Slab>(at));
+  }
+}
+
+/** Gives all empty slabs back, also those made ahead of need. O(slabs in the list). */
+export function slabRetireAll(cache: Cache): void {
   for (let at = cache.partial; at;) {
     const slab = changetype<Slab>(at);
     at = slab.next;
@@ -220,7 +219,7 @@ export function slabRefill(cache: Cache, rounds: usize, want: u32): u32 {
     got += slab.free
       ? takeFree(cache, slab, rounds + (got << 3), want - got)
       : carve(cache, slab, rounds + (got << 3), want - got);
-    if (!slab.free && slab.carved == slab.count) unlink(cache, slab);
+    if (!slab.free && slab.carved == slab.count) listRemove(partialOf(cache), slab);
   }
   cache.taken += got;
   return got;
@@ -235,10 +234,12 @@ function takeFree(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
   slab.free -= got;
   let group = slab.hint >>> 3;
   while (true) {
+    assert(group << 3 < slab.count);
     // Index group * 8 is the highest byte of the word: states run downwards.
     const at = changetype<usize>(slab) - 8 - (group << 3);
     const word = load<u64>(at);
-    let found = word & STATES_FREE & ~(word >> 1);
+    // Bit 5 alone says FREE; in CACHED and LIVE it is part of a thread's number.
+    let found = word & STATES_FREE & ~((word >> 1) | (word >> 2));
     while (found) {
       const lead = <u32>clz<u64>(found);
       const bit: u64 = 0x8000000000000000 >> lead;
@@ -263,7 +264,7 @@ export function slabReturn(cache: Cache, element: usize, state: usize): void {
   store<u8>(state, STATE_FREE);
   const index = <u32>(changetype<usize>(slab) - 1 - state);
   if (index < slab.hint) slab.hint = index;
-  if (!slab.free && slab.carved == slab.count) link(cache, slab);
+  if (!slab.free && slab.carved == slab.count) listPush(partialOf(cache), slab);
   cache.taken--;
   if (++slab.free == slab.carved) slabRetire(cache, slab);
 }
@@ -288,4 +289,14 @@ export function recordAlloc(): usize {
 
 export function recordFree(record: usize): void {
   slabReturn(records(), record, stateAt(records(), record));
+}
+
+/** Memory for the allocator itself, not zeroed if longer than a record; 0 if there is none. */
+export function ownAlloc(bytes: u32): usize {
+  return bytes > RECORD ? rawAlloc((bytes + PAGE - 1) >>> PAGE_SHIFT) : recordAlloc();
+}
+
+export function ownFree(address: usize): void {
+  if (isRaw(address)) rawFree(address);
+  else recordFree(address);
 }

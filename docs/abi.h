@@ -2,8 +2,9 @@
  * The ABI of core.wasm, core.imported.wasm and core.shared.wasm, for hosts in any language.
  *
  * Every parameter and result is an i32, read as unsigned; an address is a byte offset in the module's memory, and 0 is
- * none. Nothing is imported but, by the latter two, the memory ("env" "memory"). Nothing traps but a fault of ours, or
- * a pool or arena handle that is none: those are not checked. Element addresses are, all of them, by every free.
+ * none. Nothing is imported but, by the latter two, the memory ("env" "memory"). Handles of pools and arenas, and the
+ * addresses of arrays, are not checked: a wrong one may trap or do damage. Element addresses are checked, all of them, by
+ * every free. Besides that only a fault of ours, or damage to the allocator's own structures, traps.
  *
  * One instance serves one heap. Nothing here waits. The version is 1; a change that breaks a caller raises it.
  */
@@ -22,7 +23,7 @@ uint32_t abi_version(void);
 /*
  * Makes a heap of `bytes` bytes at `base` and has this instance serve it. With base 0 the heap owns the memory from
  * address 0. It may have at most `max_pages` pages of 4 KiB. grows: 1, it calls memory.grow when it needs more; 0, never.
- * Returns the heap's address; 0 if `bytes` (28 KiB at least) are too few. core.wasm starts with 64 KiB, so
+ * Returns the heap's address; 0 if there is no such memory or `bytes` (28 KiB at least) are too few. core.wasm starts with 64 KiB, so
  * heap_create(0, 65536, 1 << 20, 1) makes a heap that may have 4 GiB.
  */
 address heap_create(uint32_t base, uint32_t bytes, uint32_t max_pages, uint32_t grows);

@@ -27,11 +27,12 @@ export interface ArenaStats {
 let made = 0;
 
 /** @internal */
-export function createArenaIn(within: HeapCore, options: ArenaOptions): Arena {
+export function createArenaIn(coreOf: () => HeapCore, options: ArenaOptions, more: readonly "heap"[] = []): Arena {
   const call = "createArena";
-  const { bytes = 65536 } = checkOptions(call, options, ["bytes", "heap", "name"]);
+  const { bytes = 65536 } = checkOptions(call, options, ["bytes", "name", ...more]);
   const name = nameOf(call, options.name, `arena-${made + 1}`);
   integer(call, "bytes", bytes, 1, 2 ** 31);
+  const within = coreOf();
   // The chunk's own header comes out of its bytes.
   const handle = within.core.arena_create(Math.max(1, bytes - 16)) >>> 0;
   if (handle === 0) throw new MempoolError("ERR_NO_MEMORY", `${call}: no memory for ${bytes} bytes`);
@@ -77,7 +78,7 @@ export class Arena implements Disposable {
 
   /**
    * Takes back what was handed out since `mark`; without one, everything. A mark is good until the arena is reset to an
-   * earlier one. Throws ERR_INVALID_ARGUMENT if it is no such mark, ERR_CLOSED. O(1), with a mark O(chunks).
+   * earlier one; any place in what is handed out now is taken for one. Throws ERR_INVALID_ARGUMENT if it is no such mark, ERR_CLOSED. O(1), with a mark O(chunks).
    */
   reset(mark = 0): void {
     this.#refuseClosed("reset");

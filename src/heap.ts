@@ -140,33 +140,30 @@ function build(p: Plan, module: WebAssembly.Module): Heap {
     throw new MempoolError("ERR_NO_MEMORY", `createHeap: the host gives no ${p.initial} bytes of memory`, { cause });
   };
   let { memory } = p;
-  let base = 0;
   if (memory === undefined && p.shared) {
     try {
       memory = new WebAssembly.Memory({ initial: p.initial / WASM_PAGE, maximum: p.maximum / WASM_PAGE, shared: true });
     } catch (cause) {
       return outOfMemory(cause);
     }
-  } else if (p.region) {
-    base = p.region.base;
-  } else if (memory) {
-    try {
-      base = memory.grow(p.initial / WASM_PAGE) * WASM_PAGE;
-    } catch (cause) {
-      return outOfMemory(cause);
-    }
   }
-  const core = new WebAssembly.Instance(module, memory ? { env: { memory } } : {}).exports as unknown as Core;
+  let core: Core;
+  try {
+    core = new WebAssembly.Instance(module, memory ? { env: { memory } } : {}).exports as unknown as Core;
+  } catch (cause) {
+    invalid(`createHeap: module does not go with ${p.shared ? "shared" : "this"} memory`, cause);
+  }
   const abi = core.abi_version();
   if (abi !== ABI_VERSION) invalid(`createHeap: module has ABI version ${abi}, not ${ABI_VERSION}`);
-  if (!memory) {
-    memory = core.memory!;
-    try {
-      memory.grow(p.initial / WASM_PAGE - memory.buffer.byteLength / WASM_PAGE);
-    } catch (cause) {
-      return outOfMemory(cause);
-    }
+  // Somebody else's memory: the heap begins where it grows, or at the region. Its own: at 0.
+  let base = p.region?.base ?? 0;
+  try {
+    if (p.memory && !p.region) base = p.memory.grow(p.initial / WASM_PAGE) * WASM_PAGE;
+    else if (!memory) core.memory!.grow((p.initial - core.memory!.buffer.byteLength) / WASM_PAGE);
+  } catch (cause) {
+    return outOfMemory(cause);
   }
+  memory ??= core.memory!;
   const address = core.heap_create(base, p.initial % ALL, p.maximum / PAGE, p.region ? 0 : 1) >>> 0;
   if (address === 0) throw new MempoolError("ERR_NO_MEMORY", `createHeap: ${p.initial} bytes are too few for a heap`);
   return new Heap(memory, core, address, p);
@@ -199,7 +196,8 @@ export class Heap {
   /** @internal */
   readonly address: number;
   readonly #plan: Plan;
-  readonly #within: HeapCore;
+  /** @internal */
+  readonly within: HeapCore;
   #checker: Checker | undefined;
 
   /** @internal */
@@ -209,17 +207,17 @@ export class Heap {
     this.core = core;
     this.address = address;
     this.#plan = p;
-    this.#within = { heap: this, core, scratch: core.heap_scratch() >>> 0 };
+    this.within = { heap: this, core, scratch: core.heap_scratch() >>> 0 };
   }
 
   /** As {@link create}, on this heap. */
   create<Data>(options: Omit<PoolOptions<Data>, "heap">): Pool {
-    return createPool(this.#within, options as PoolOptions);
+    return createPool(() => this.within, options as PoolOptions);
   }
 
   /** As {@link createArena}, on this heap. */
   createArena(options: Omit<ArenaOptions, "heap"> = {}): Arena {
-    return createArenaIn(this.#within, options);
+    return createArenaIn(() => this.within, options);
   }
 
   /** A look at the heap. */
@@ -251,7 +249,7 @@ export class Heap {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
       return [`the heap's structures are too damaged to be walked: ${error.message}`];
     }
-    const words = this.u32.subarray(this.#within.scratch / 4);
+    const words = this.u32.subarray(this.within.scratch / 4);
     return Array.from({ length: count }, (_, i) =>
       (problems[words[4 * i]!] ?? "problem $0").replace(/\$(x?)(\d)/g, (_match, x: string, k: string) => {
         const value = words[4 * i + 1 + Number(k)]!;
@@ -313,22 +311,16 @@ let everybodys: Heap | undefined;
  * Throws ERR_INVALID_ARGUMENT, naming the option and the value, or ERR_NO_MEMORY; and then nothing was allocated.
  */
 export function create<Data>(options: PoolOptions<Data>): Pool {
-  const { heap, ...rest } = ownHeap("create", options);
-  return heap.create(rest);
+  return createPool(() => coreOf("create", options.heap), options as PoolOptions, ["heap"]);
 }
 
 /** An arena, for memory that is taken back all at once. Throws ERR_INVALID_ARGUMENT or ERR_NO_MEMORY. */
 export function createArena(options: ArenaOptions = {}): Arena {
-  const { heap, ...rest } = ownHeap("createArena", options);
-  return heap.createArena(rest);
+  return createArenaIn(() => coreOf("createArena", options.heap), options, ["heap"]);
 }
 
-/** The options with a heap for sure. */
-function ownHeap<T extends { readonly heap?: Heap }>(call: string, options: T): T & { readonly heap: Heap } {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    invalid(`${call}: options must be an object, got ${show(options)}`);
-  }
-  const { heap } = options;
-  if (heap !== undefined && !(heap instanceof Heap)) invalid(`${call}: heap must be a Heap, got ${show(heap)}`);
-  return { ...options, heap: heap ?? (everybodys ??= createHeap()) };
+function coreOf(call: string, heap: unknown): HeapCore {
+  if (heap === undefined) return (everybodys ??= createHeap()).within;
+  if (!(heap instanceof Heap)) invalid(`${call}: heap must be a Heap, got ${show(heap)}`);
+  return heap.within;
 }

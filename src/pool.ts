@@ -117,11 +117,11 @@ function sizeOf(call: string, size: unknown, data: unknown): { size: number; ali
   return { size: bytes, align: Math.min(16, bytes & -bytes) };
 }
 
-/** @internal Checks everything before it allocates anything. */
-export function createPool(within: HeapCore, options: PoolOptions): Pool {
+/** @internal Checks everything, then asks for the heap's core, and only then allocates. */
+export function createPool(coreOf: () => HeapCore, options: PoolOptions, more: readonly "heap"[] = []): Pool {
   const call = "create";
   if (options === undefined) invalid(`${call}: options must be an object, got undefined`);
-  checkOptions(call, options, ["size", "data", "minNr", "maxNr", "align", "zero", "name"]);
+  checkOptions(call, options, ["size", "data", "minNr", "maxNr", "align", "zero", "name", ...more]);
   const name = nameOf(call, options.name, `pool-${made + 1}`);
   const minNr = integer(call, "minNr", options.minNr, 0, MAX_MIN_NR);
   const { maxNr = Infinity, zero = false, align } = options;
@@ -132,6 +132,7 @@ export function createPool(within: HeapCore, options: PoolOptions): Pool {
   boolean(call, "zero", zero);
   if (align !== undefined) powerOfTwo(call, "align", align, MAX_ALIGN);
   const layout = sizeOf(call, options.size, options.data);
+  const within = coreOf();
   const { core } = within;
   const spec: PoolSpec = { name, elementSize: layout.size, align: align ?? layout.align, minNr, maxNr, zero };
   const handle = core.mempool_create(spec.elementSize, spec.align, minNr, Math.min(maxNr, UNLIMITED)) >>> 0;
@@ -179,7 +180,8 @@ export class Pool implements Disposable {
   readonly #within: HeapCore;
   readonly #core: Core;
   readonly #zero: boolean;
-  readonly #handle: number;
+  /** @internal The pool's address in the core. */
+  readonly handle: number;
   // The two calls of the hit path, kept as fields so that each is one load away.
   readonly #alloc: (pool: number) => number;
   readonly #free: (pool: number, element: number) => number;
@@ -193,7 +195,7 @@ export class Pool implements Disposable {
   constructor(within: HeapCore, handle: number, spec: PoolSpec) {
     this.#within = within;
     this.#core = within.core;
-    this.#handle = handle;
+    this.handle = handle;
     this.#zero = spec.zero;
     this.#alloc = spec.zero ? within.core.mempool_zalloc : within.core.mempool_alloc;
     this.#free = within.core.mempool_free;
@@ -213,7 +215,7 @@ export class Pool implements Disposable {
    * Throws ERR_CLOSED after `exit`, and nothing else. Never waits. O(1), but for reclaim, which looks at every pool.
    */
   alloc(): number {
-    const address = this.#state === "ended" ? 0 : this.#alloc(this.#handle) >>> 0;
+    const address = this.#state === "ended" ? 0 : this.#alloc(this.handle) >>> 0;
     if (address === 0) this.#refuseClosed("alloc");
     return address;
   }
@@ -223,7 +225,7 @@ export class Pool implements Disposable {
    */
   allocPreallocated(): number {
     this.#refuseClosed("allocPreallocated");
-    return this.#zeroed(this.#core.mempool_alloc_preallocated(this.#handle) >>> 0);
+    return this.#zeroed(this.#core.mempool_alloc_preallocated(this.handle) >>> 0);
   }
 
   /**
@@ -237,7 +239,7 @@ export class Pool implements Disposable {
     if (typeof address !== "number" || address >>> 0 !== address || this.#state === "ended")
       this.#freeFailed(INVALID, address);
     else {
-      const result = this.#free(this.#handle, address);
+      const result = this.#free(this.handle, address);
       if (result !== 0) this.#freed(result, address);
     }
   }
@@ -250,10 +252,13 @@ export class Pool implements Disposable {
     integer("allocBulk", "count", count, 0, length("allocBulk", "out", out));
     this.#refuseClosed("allocBulk");
     const { buffer, byteOffset } = out;
-    if (!this.#core.mempool_prefill(this.#handle, count)) return false;
+    if (!this.#core.mempool_prefill(this.handle, count)) return false;
     for (let done = 0; done < count; done += SCRATCH_WORDS) {
       const n = Math.min(SCRATCH_WORDS, count - done);
-      this.#core.mempool_alloc_bulk(this.#handle, this.#within.scratch, n);
+      if (!this.#core.mempool_alloc_bulk(this.handle, this.#within.scratch, n)) {
+        this.freeBulk(out, done);
+        return false;
+      }
       const { u32 } = this.heap.views.refresh();
       // The memory may have grown, and so have detached an array that lies in it.
       const target = buffer.byteLength === 0 ? new Uint32Array(u32.buffer, byteOffset, count) : out;
@@ -277,18 +282,18 @@ export class Pool implements Disposable {
     // Mark all of them first, so that an element named twice is seen wherever it stands.
     for (let from = 0; from < count; from += SCRATCH_WORDS) {
       const n = this.#pass(addresses, from, count);
-      const good = core.mempool_mark(this.#handle, scratch, n);
+      const good = core.mempool_mark(this.handle, scratch, n);
       if (good === n) continue;
       for (let i = 0; i < from; i += SCRATCH_WORDS) {
-        core.mempool_unmark(this.#handle, scratch, this.#pass(addresses, i, count));
+        core.mempool_unmark(this.handle, scratch, this.#pass(addresses, i, count));
       }
       const address = addresses[from + good]!;
-      const code = core.mempool_free_check(this.#handle, address) || DOUBLE;
+      const code = core.mempool_free_check(this.handle, address) || DOUBLE;
       this.#freeFailed(code, address, ` (at index ${from + good})`);
     }
     for (let from = 0; from < count; from += SCRATCH_WORDS) {
       const n = this.#pass(addresses, from, count);
-      if (core.mempool_free_marked(this.#handle, scratch, n) === LAST) this.#end();
+      if (core.mempool_free_marked(this.handle, scratch, n) === LAST) this.#end();
     }
   }
 
@@ -300,7 +305,7 @@ export class Pool implements Disposable {
     if (this.#state !== "open") return;
     this.#last = this.stats();
     this.#state = "closed";
-    if (this.#core.mempool_exit(this.#handle) === 0) this.#end();
+    if (this.#core.mempool_exit(this.handle) === 0) this.#end();
   }
 
   /** The same as `exit`: `using pool = create(...)`. */
@@ -330,7 +335,7 @@ export class Pool implements Disposable {
     if (ended && last) {
       return { ...last, currNr: 0, outstanding: 0, cached: 0, frees: last.allocs, slabs: 0, slabBytes: 0 };
     }
-    const n = numbersAt(this.heap, this.#core.mempool_stats(this.#handle));
+    const n = numbersAt(this.heap, this.#core.mempool_stats(this.handle));
     const slabHits = n(4);
     const reserveHits = n(5);
     const preallocated = n(6);
@@ -359,7 +364,7 @@ export class Pool implements Disposable {
 
   /** Zeroes an element just allocated, if this pool does that, and returns it. */
   #zeroed(address: number): number {
-    if (this.#zero) this.#core.mempool_zero(this.#handle, address);
+    if (this.#zero) this.#core.mempool_zero(this.handle, address);
     return address;
   }
 

@@ -13,8 +13,8 @@ const MIB = 2 ** 20;
 /** One operation: `prepare` makes what it needs, `run` does it and says whether it got what it asked for. */
 interface Operation {
   readonly name: string;
-  /** Whether one refused request is enough to make it fail: an alloc reclaims, and tries again. */
-  readonly fails?: boolean;
+  /** Whether it asks for pages at all, so that there is something to refuse. */
+  readonly asks?: boolean;
   prepare(heap: Heap, pool: Pool): () => boolean;
 }
 
@@ -37,23 +37,25 @@ function drained(pool: Pool, count: number): Uint32Array {
 }
 
 const operations: readonly Operation[] = [
-  { name: "create", fails: true, prepare: (heap) => () => served(() => create({ heap, size: 100, minNr: 300 })) },
+  { name: "create", asks: true, prepare: (heap) => () => served(() => create({ heap, size: 100, minNr: 300 })) },
   {
     name: "create, large",
+    asks: true,
     prepare: (heap) => () => served(() => create({ heap, size: 100_000, minNr: 3 })),
   },
   {
     name: "create, large reserve",
-    fails: true,
+    asks: true,
     prepare: (heap) => () => served(() => create({ heap, size: 8, minNr: 5000 })),
   },
   {
     name: "createArena",
-    fails: true,
+    asks: true,
     prepare: (heap) => () => served(() => createArena({ heap, bytes: 10_000 })),
   },
   {
     name: "arena.alloc",
+    asks: true,
     prepare: (heap) => {
       const arena = createArena({ heap, bytes: PAGE });
       return () => arena.alloc(20_000) !== 0;
@@ -61,6 +63,7 @@ const operations: readonly Operation[] = [
   },
   {
     name: "alloc, with nothing in reserve",
+    asks: true,
     prepare: (heap) => {
       const pool = create({ heap, size: 3000, minNr: 0 });
       return () => pool.alloc() !== 0;
@@ -80,6 +83,7 @@ const operations: readonly Operation[] = [
   },
   {
     name: "allocBulk",
+    asks: true,
     prepare: (_heap, pool) => {
       const out = new Uint32Array(700);
       return () => {
@@ -132,8 +136,8 @@ function scene(build: (typeof builds)[number]) {
 }
 
 describe.each(builds)("nth failure: $name", (build) => {
-  test.each(operations)("$name: the Nth request refused", ({ prepare, fails }) => {
-    let failures = 0;
+  test.each(operations)("$name: the Nth request refused", ({ prepare, asks }) => {
+    let refusals = 0;
     for (let n = 1; ; n++) {
       expect(n).toBeLessThan(1000);
       const { heap, pool, verify } = scene(build);
@@ -143,8 +147,8 @@ describe.each(builds)("nth failure: $name", (build) => {
       const ok = run();
       const untouched = heap.core.heap_fail_nth(0) > 0;
       verify();
+      if (!untouched) refusals++;
       if (!ok) {
-        failures++;
         // What failed has left nothing behind, and the next try succeeds.
         expect(heap.stats().pools).toBe(before.pools);
         expect(heap.stats().arenas).toBe(before.arenas);
@@ -156,7 +160,8 @@ describe.each(builds)("nth failure: $name", (build) => {
         break;
       }
     }
-    if (fails) expect(failures).toBeGreaterThan(0);
+    // Most survive a single refusal, since they reclaim and try again: that it was tried is what must be seen.
+    if (asks) expect(refusals).toBeGreaterThan(0);
   });
 
   test.each(operations)("$name: only N pages left", ({ prepare }) => {

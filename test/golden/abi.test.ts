@@ -1,5 +1,5 @@
 /** The core's exports, as the header for C and the interface for TypeScript have them: by name, parameters and result. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
@@ -42,7 +42,8 @@ describe("docs/abi.h", () => {
     expect(sorted(declared)).toEqual(sorted({ ...shapes(core), ...shapes(checker) }));
   });
 
-  test("is C", () => {
+  const hasCompiler = spawnSync("cc", ["--version"]).status === 0;
+  test.skipIf(!hasCompiler && !process.env["CI"])("is C", () => {
     execFileSync("cc", [
       "-std=c99",
       "-Wall",
