@@ -19,7 +19,6 @@ const modules = [
   { name: "core.imported", entry: "index", target: "imported" },
   { name: "core.shared", entry: "index", target: "shared" },
   { name: "core.debug", entry: "index", target: "debug" },
-  { name: "core.coverage", entry: "index", target: "coverage" },
   { name: "check.imported", entry: "check", target: "imported" },
   { name: "check.shared", entry: "check", target: "shared" },
 ];
@@ -41,21 +40,30 @@ async function stage(name, reads, stamp, run) {
 }
 
 /**
- * A module as code: hexadecimal, which compresses better than base64 because bytes stay bytes; or, where it differs from
- * another in one place only, as that place. `imported` and `shared` differ from `plain` in where memory comes from.
+ * Bytes as printable text: below 90 a character, above that two (src/wasm.ts has the way back). A byte is always the same
+ * characters, so that what repeats in the bytes repeats in the text: it compresses better than base64, and than
+ * hexadecimal.
  */
+function textOf(bytes) {
+  let text = "";
+  for (const byte of bytes) {
+    if (byte >= 90) text += byte < 180 ? "!" : " ";
+    text += String.fromCharCode(35 + (byte % 90));
+  }
+  return JSON.stringify(text.replaceAll("\\", "~"));
+}
+
+/** A module as code: its text; or, where it differs from `base` in one place only, [from, text, to] of that place. */
 function inline(name, base) {
   const bytes = readFileSync(`build/${name}.wasm`);
-  if (base === undefined) return JSON.stringify(bytes.toString("hex"));
-  const from = readFileSync(`build/${base.name}.wasm`);
+  if (base === undefined) return textOf(bytes);
+  const from = readFileSync(`build/${base}.wasm`);
   let head = 0;
   while (bytes[head] === from[head]) head++;
   let tail = 0;
   while (tail < Math.min(bytes.length, from.length) - head && bytes.at(-1 - tail) === from.at(-1 - tail)) tail++;
   const middle = bytes.subarray(head, bytes.length - tail);
-  if (middle.length > bytes.length / 2) return inline(name);
-  const { variable } = base;
-  return `${variable}.slice(0, ${2 * head}) + "${middle.toString("hex")}" + ${variable}.slice(${2 * (from.length - tail)})`;
+  return middle.length > bytes.length / 2 ? textOf(bytes) : `[${head}, ${textOf(middle)}, ${from.length - tail}]`;
 }
 
 mkdirSync("build", { recursive: true });
@@ -72,18 +80,15 @@ await stage("wasm", [...filesIn("assembly"), "asconfig.json", "scripts/build.mjs
     if (error) process.exit(1);
     say(`  ${out}  ${statSync(out).size} bytes`);
   }
-  const core = { name: "core", variable: "core" };
-  const checker = { name: "check.imported", variable: "checker" };
   writeFileSync(
     "src/generated/wasm.ts",
-    `// Written by scripts/build.mjs: the wasm modules in hexadecimal.
-const core = ${inline("core")};
-const checker = ${inline("check.imported")};
-export const plain = (): string => core;
-export const imported = (): string => ${inline("core.imported", core)};
-export const shared = (): string => ${inline("core.shared", core)};
-export const checkImported = (): string => checker;
-export const checkShared = (): string => ${inline("check.shared", checker)};
+    `// Written by scripts/build.mjs: the wasm modules as text. [from, text, to]: the bytes from..to of the first are these.
+type Text = string | readonly [number, string, number];
+export const plain: Text = ${inline("core")};
+export const imported: Text = ${inline("core.imported", "core")};
+export const shared: Text = ${inline("core.shared", "core")};
+export const checkImported: Text = ${inline("check.imported")};
+export const checkShared: Text = ${inline("check.shared", "check.imported")};
 `,
   );
 });

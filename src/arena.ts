@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Arenas: memory handed out by adding and taken back all at once. The front of assembly/bump.ts. */
 import { MempoolError } from "./errors.ts";
 import type { Heap } from "./heap.ts";

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Pools: the front of assembly/mempool.ts. Every element and every count is the core's; here are checks and words. */
 import { MempoolError, type ErrorCode } from "./errors.ts";
 import type { Heap } from "./heap.ts";

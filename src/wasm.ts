@@ -42,11 +42,28 @@ export type ModuleName = keyof typeof text;
 
 const compiled: { [Name in ModuleName]?: WebAssembly.Module } = {};
 
-export function bytesOf(name: ModuleName): Uint8Array<ArrayBuffer> {
-  const hex = text[name]();
-  const bytes = new Uint8Array(hex.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.substring(2 * i, 2 * i + 2), 16);
+/** The bytes of a text, as scripts/build.mjs wrote it. */
+function decode(text: string): number[] {
+  const bytes: number[] = [];
+  let high = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c < 35) high = c === 33 ? 90 : 180;
+    else {
+      // A tilde stands for the backslash, which would have to be escaped.
+      bytes.push(high + (c === 126 ? 92 : c) - 35);
+      high = 0;
+    }
+  }
   return bytes;
+}
+
+function bytesOf(name: ModuleName): Uint8Array<ArrayBuffer> {
+  const code = text[name];
+  if (typeof code === "string") return new Uint8Array(decode(code));
+  const bytes = decode(name === "checkShared" ? (text.checkImported as string) : (text.plain as string));
+  bytes.splice(code[0], code[2] - code[0], ...decode(code[1]));
+  return new Uint8Array(bytes);
 }
 
 export function moduleOf(name: ModuleName): WebAssembly.Module {

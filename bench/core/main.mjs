@@ -41,8 +41,8 @@ const usage = `Usage: npm run bench:core -- [options]
 Takes about a minute. Run it on a machine that does nothing else.`;
 
 const method = [
-  "Subjects are run by turns in random order, each on memory of its own, each workload in processes of its own: some",
-  "where there is a ratio. Times are processor time of optimised code; ratios are medians of the ratios of a turn,",
+  "Subjects are run by turns in random order, each on memory of its own, each workload in processes of its own: five",
+  "or three where there is a ratio. Times are processor time of optimised code; ratios are medians of the ratios of a turn,",
   "with a 95 % bootstrap interval. noise: how far the same code against itself seems to be from 1. A goal is met, or",
   "missed, if all of the interval says so.",
 ];

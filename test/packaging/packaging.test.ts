@@ -29,6 +29,7 @@ test("the tarball has what it should, and nothing else", () => {
     "build/core.imported.wasm",
     "build/core.shared.wasm",
     "build/core.wasm",
+    "docs/abi.h",
     "package.json",
   ]);
   expect(installed.files).toEqual(

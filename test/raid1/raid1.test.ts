@@ -49,6 +49,8 @@ afterAll(() => {
 const environment = (): NodeJS.ProcessEnv => ({
   ...process.env,
   NO_COLOR: undefined,
+  // Node takes it for a sign that nobody looks.
+  CI: undefined,
   FORCE_COLOR: undefined,
   TMPDIR: scratch,
   TEMP: scratch,
