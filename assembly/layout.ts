@@ -169,7 +169,7 @@ export const SMALL_ROUNDS: u32 = 32;
 /** A magazine holds at most about this many bytes of elements, but always one. */
 export const MAGAZINE_BYTES: u32 = 1 << 16;
 /** The pages of slabs at which a pool's magazine grows to its full size. */
-export const MAGAZINE_GROWS_AT: u32 = 32;
+export const MAGAZINE_GROWS_AT: u32 = 16;
 
 /* ------------------------------------------------------------------------------------------------------------------ *
  * A pool: a cache, a magazine, and the reserve. It never moves. Its address is its handle, and the owner the page map
