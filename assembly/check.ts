@@ -6,7 +6,7 @@
  * in the heap's scratch area: its code, and up to three values for the message, which the host words. Costs time in
  * proportion to the heap's memory. Changes nothing but the `seen` fields, and marks it takes back.
  */
-import { roundsIn } from "./cache";
+import { magazineEnd, roundsIn } from "./cache";
 import {
   alignUp,
   Arena,
@@ -295,7 +295,7 @@ function checkPool(pool: Pool): void {
   if (!pool.closed && currNr + outstanding(pool) < pool.minNr) {
     problem(BROKEN_PROMISE, at, currNr + outstanding(pool), pool.minNr);
   }
-  const limit = pool.closed || currNr < pool.minNr ? 0 : pool.capacity;
+  const limit = pool.closed || currNr < pool.minNr ? 0 : magazineEnd(pool);
   if (pool.limit != limit || rounds > pool.capacity || currNr > pool.minNr) problem(BAD_LIMIT, at, pool.limit);
 }
 

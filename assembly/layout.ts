@@ -156,20 +156,20 @@ export class Cache extends Link {
 /* ------------------------------------------------------------------------------------------------------------------ *
  * A magazine (Bonwick and Adams 2001): a stack of rounds, the elements a thread can hand out without asking a slab.
  *
- *   round, 8 bytes:   | element | state byte's address |
- *
- *   rounds, one u64:  | allocations ever served: 52 bits | rounds in the magazine: 12 bits |
- *
- * so that one addition takes a round and counts the allocation.
+ *   | round 0 | round 1 | ... | round n-1 | unused |           a round, 8 bytes:   | element | state byte's address |
+ *   ^ magazine                            ^ top
  * ------------------------------------------------------------------------------------------------------------------ */
-export const ROUND_BITS: u32 = 12;
-export const ROUND_MASK: u64 = (1 << ROUND_BITS) - 1;
+export const ROUND: u32 = 8;
 export const MAX_ROUNDS: u32 = 1024;
 export const SMALL_ROUNDS: u32 = 32;
+/** At most so many rounds go between a magazine and the slabs at once. */
+export const BATCH: u32 = 32;
 /** A magazine holds at most about this many bytes of elements, but always one. */
 export const MAGAZINE_BYTES: u32 = 1 << 16;
 /** The pages of slabs at which a pool's magazine grows to its full size. */
 export const MAGAZINE_GROWS_AT: u32 = 16;
+/** And no magazine takes more than a 64th of what its heap may have. */
+export const MAGAZINE_SHARE_SHIFT: u32 = 6;
 
 /* ------------------------------------------------------------------------------------------------------------------ *
  * A pool: a cache, a magazine, and the reserve. It never moves. Its address is its handle, and the owner the page map
@@ -177,11 +177,13 @@ export const MAGAZINE_GROWS_AT: u32 = 16;
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
 export class Pool extends Cache {
-  /** The magazine's two halves: what is in it (see above), and where. */
-  rounds: u64;
+  /** Elements the magazine ever handed out. */
+  allocs: u64;
+  /** The end of the magazine's last round, and the first one. */
+  top: usize;
   magazine: usize;
-  /** A free with this many rounds in the magazine takes the slow way. 0 while the reserve is short or the pool closed. */
-  limit: u32;
+  /** A free with `top` here or above takes the slow way. 0 while the reserve is short or the pool closed. */
+  limit: usize;
   /** Rounds the magazine has room for, and will have when it has grown. */
   capacity: u32;
   fullCapacity: u32;
@@ -291,7 +293,7 @@ export function checkLayout(): void {
   assert(offsetof<Pool>() <= RECORD && offsetof<Arena>() <= RECORD);
   assert(BIN_ROWS <= 32 && BINS_PER_ROW == 8);
   assert(HEAP_AT_ZERO + HEAP_BYTES <= HEAP_PAGES << PAGE_SHIFT);
-  assert(SMALL_ROUNDS * 8 == RECORD && MAX_ROUNDS <= <u32>ROUND_MASK);
+  assert(SMALL_ROUNDS * ROUND == RECORD);
 }
 
 // The heap this instance serves. Set once when the instance creates or joins it; the heap itself is all in memory.

@@ -13,7 +13,7 @@
  * - taken = cached + reserved + live <= maxNr.
  */
 import { arenaTrim } from "./bump";
-import { flush, give, magazineInit, makeRoom, pushRound, refill, roundsIn, take } from "./cache";
+import { flush, magazineEnd, magazineInit, makeRoom, popRound, pushRound, refill, roundsIn } from "./cache";
 import {
   Arena,
   heap,
@@ -24,8 +24,7 @@ import {
   MAX_SIZE,
   PAGE_SHIFT,
   Pool,
-  ROUND_BITS,
-  ROUND_MASK,
+  ROUND,
   STATE_LIVE,
   STATE_MARK,
   STATE_NEVER,
@@ -33,7 +32,7 @@ import {
   TAG_MASK,
 } from "./layout";
 import { listPush, listRemove } from "./list";
-import { entryAt } from "./pages";
+import { entryAt, entryIn, leafAt } from "./pages";
 import {
   cacheInit,
   firstElement,
@@ -93,7 +92,7 @@ function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32): Pool {
   }
   fillReserve(pool);
   pool.lowestCurrNr = minNr;
-  pool.limit = pool.capacity;
+  pool.limit = magazineEnd(pool);
   return pool;
 }
 
@@ -102,7 +101,7 @@ function fillReserve(pool: Pool): void {
   while (pool.currNr < pool.minNr) {
     if (!roundsIn(pool)) refill(pool, pool.minNr - pool.currNr);
     // Take a round without counting it as an allocation.
-    const round = pool.magazine + ((<usize>(--pool.rounds & ROUND_MASK)) << 3);
+    const round = (pool.top -= ROUND);
     pushReserve(pool, load<u32>(round), load<u32>(round, 4));
   }
 }
@@ -138,11 +137,12 @@ export function mempool_alloc(pool: Pool): usize {
   return allocInline(pool);
 }
 
-/** mempool_alloc for guests compiled together with the core. */
+/** mempool_alloc for guests compiled together with the core: the hit path. */
 @inline
 export function allocInline(pool: Pool): usize {
-  const element = take(pool);
-  return element ? element : allocSlow(pool);
+  const top = pool.top;
+  if (top != pool.magazine) return popRound(pool, top);
+  return allocSlow(pool);
 }
 
 /** mempool_alloc, zeroed. */
@@ -152,12 +152,12 @@ export function mempool_zalloc(pool: Pool): usize {
 
 function allocSlow(pool: Pool): usize {
   if (pool.closed) return 0;
-  if (backend(pool, -1)) return take(pool);
+  if (backend(pool, -1)) return popRound(pool, pool.top);
   if (pool.currNr) {
     pool.reserveHits++;
     return popReserve(pool);
   }
-  if (pool.taken < pool.maxNr && reclaim() && backend(pool, -1)) return take(pool);
+  if (pool.taken < pool.maxNr && reclaim() && backend(pool, -1)) return popRound(pool, pool.top);
   return <usize>refuse(pool);
 }
 
@@ -179,10 +179,32 @@ export function mempool_free(pool: Pool, element: usize): i32 {
   return freeInline(pool, element);
 }
 
-/** mempool_free for guests compiled together with the core. */
+/**
+ * mempool_free for guests compiled together with the core: the hit path, with every check of a release build. Is the page
+ * this pool's, does an element begin there, is it live, has the magazine room: any no leads to the slow path, which looks
+ * again. Nested, because engines make a value of every early answer and test it again.
+ */
 @inline
 export function freeInline(pool: Pool, element: usize): i32 {
-  return give(pool, element) ? FREED : freeSlow(pool, element);
+  const leaf = leafAt(element);
+  if (leaf) {
+    const entry = entryIn(leaf, element);
+    if (load<u32>(entry) == changetype<u32>(pool)) {
+      const slab = slabOf(entry);
+      const index = indexOf(pool, slab, element);
+      if (index < pool.indexEnd) {
+        const state = stateOf(slab, index);
+        if (load<i8>(state) < 0) {
+          const top = pool.top;
+          if (top < pool.limit) {
+            pushRound(pool, top, element, state);
+            return FREED;
+          }
+        }
+      }
+    }
+  }
+  return freeSlow(pool, element);
 }
 
 function freeSlow(pool: Pool, element: usize): i32 {
@@ -198,10 +220,10 @@ function freeSlow(pool: Pool, element: usize): i32 {
   }
   if (pool.currNr < pool.minNr) {
     pushReserve(pool, element, state);
-    if (pool.currNr == pool.minNr) pool.limit = pool.capacity;
+    if (pool.currNr == pool.minNr) pool.limit = magazineEnd(pool);
   } else {
     makeRoom(pool);
-    pushRound(pool, pool.rounds, element, state);
+    pushRound(pool, pool.top, element, state);
   }
   return FREED;
 }
@@ -373,7 +395,7 @@ export function mempool_stats(pool: Pool): usize {
   store<f64>(at, <f64>outstanding(pool), 8);
   store<f64>(at, <f64>roundsIn(pool), 16);
   store<f64>(at, <f64>pool.lowestCurrNr, 24);
-  store<f64>(at, <f64>(pool.rounds >> ROUND_BITS), 32);
+  store<f64>(at, <f64>pool.allocs, 32);
   store<f64>(at, <f64>pool.reserveHits, 40);
   store<f64>(at, <f64>pool.preallocated, 48);
   store<f64>(at, <f64>pool.failures, 56);

@@ -54,20 +54,26 @@ const GROW_MOST: u32 = 256;
 /** Of new memory, no more than a 16th becomes leaves ahead of need: a leaf is two pages. */
 const LEAF_SHARE_SHIFT: u32 = 5;
 
-/** The address of the map's entry for the page that `address` is in, or 0 if this heap has nothing near it. */
+/** The leaf of the map for `address`; 0 if this heap has nothing near it. */
 @inline
-export function entryAtInline(address: usize): usize {
-  const leaf = load<u32>(heapBase() + ((address >>> LEAF_SHIFT) << 2), HEAP_ROOT);
-  return leaf ? leaf + (((address >>> PAGE_SHIFT) & (LEAF_ENTRIES - 1)) << 3) : 0;
+export function leafAt(address: usize): usize {
+  return load<u32>(heapBase() + ((address >>> LEAF_SHIFT) << 2), HEAP_ROOT);
 }
 
-/** The same out of line: all but the hit path would rather be small. */
+/** The entry, in that leaf, of the page that `address` is in. */
+@inline
+export function entryIn(leaf: usize, address: usize): usize {
+  return leaf + (((address >>> PAGE_SHIFT) & (LEAF_ENTRIES - 1)) << 3);
+}
+
+/** The address of the map's entry for the page that `address` is in; 0 if there is none. */
 export function entryAt(address: usize): usize {
-  return entryAtInline(address);
+  const leaf = leafAt(address);
+  return leaf ? entryIn(leaf, address) : 0;
 }
 
 export function entryOf(page: u32): usize {
-  return entryAtInline(page << PAGE_SHIFT);
+  return entryAt(page << PAGE_SHIFT);
 }
 
 

@@ -183,8 +183,11 @@ export class Pool implements Disposable {
   readonly #zero: boolean;
   /** @internal The pool's address in the core. */
   readonly handle: number;
-  // The two calls of the hit path, kept as fields so that each is one load away.
+  /** The same, until the pool has ended: then 0. */
+  #live: number;
+  // The calls of the hit path, kept as fields so that each is one load away, and called where only it is called.
   readonly #alloc: (pool: number) => number;
+  readonly #zalloc: (pool: number) => number;
   readonly #free: (pool: number, element: number) => number;
   /** Open; closed with elements still out; or ended: then the core knows nothing of this pool any more. */
   #state: "open" | "closed" | "ended" = "open";
@@ -198,7 +201,9 @@ export class Pool implements Disposable {
     this.#core = within.core;
     this.handle = handle;
     this.#zero = spec.zero;
-    this.#alloc = spec.zero ? within.core.mempool_zalloc : within.core.mempool_alloc;
+    this.#alloc = within.core.mempool_alloc;
+    this.#zalloc = within.core.mempool_zalloc;
+    this.#live = handle;
     this.#free = within.core.mempool_free;
     this.heap = within.heap;
     this.name = spec.name;
@@ -216,7 +221,8 @@ export class Pool implements Disposable {
    * Throws ERR_CLOSED after `exit`, and nothing else. Never waits. O(1), but for reclaim, which looks at every pool.
    */
   alloc(): number {
-    const address = this.#state === "ended" ? 0 : this.#alloc(this.handle) >>> 0;
+    const pool = this.#live;
+    const address = pool === 0 ? 0 : (this.#zero ? this.#zalloc(pool) : this.#alloc(pool)) >>> 0;
     if (address === 0) this.#refuseClosed("alloc");
     return address;
   }
@@ -236,11 +242,12 @@ export class Pool implements Disposable {
    * `exit`, for anything but an element still out, ERR_CLOSED; and then nothing has changed. Never waits. O(1).
    */
   free(address: number): void {
+    const pool = this.#live;
     // Only a uint32 may reach the core, which takes any other number modulo 2^32.
-    if (typeof address !== "number" || address >>> 0 !== address || this.#state === "ended")
-      this.#freeFailed(INVALID, address);
+    if (typeof address !== "number" || address >>> 0 !== address || pool === 0) this.#freeFailed(INVALID, address);
     else {
-      const result = this.#free(this.handle, address);
+      // As an i32, for which no engine needs an object, also above 2 GiB.
+      const result = this.#free(pool, address | 0);
       if (result !== 0) this.#freed(result, address);
     }
   }
@@ -399,6 +406,7 @@ export class Pool implements Disposable {
 
   #end(): void {
     this.#state = "ended";
+    this.#live = 0;
     this.#resolveClosed();
   }
 }

@@ -115,7 +115,8 @@ describe.each(builds)("memory: $name", (build) => {
       expect(early.length).toBeLessThanOrEqual((first + 2 * PAGE) / second);
       freeAll(one, shuffle(a, random(round)));
       const b = early.concat(drain(two));
-      expect(b.length).toBeGreaterThanOrEqual(0.95 * fresh);
+      // what a magazine still held, when the first of these was placed, may have been in the way of one of them
+      expect(b.length).toBeGreaterThanOrEqual(Math.min(0.95 * fresh, fresh - 1));
       expectElements(heap, b, second, two.align);
       freeAll(two, shuffle(b, random(10 + round)));
     }
