@@ -1,5 +1,5 @@
 /** The wasm modules: inlined as text, decoded without Buffer, atob or fetch, compiled once each. */
-import * as text from "./generated/wasm.ts";
+import * as texts from "./generated/wasm.ts";
 
 /** What the core exports: the ABI of docs/abi.h. Addresses come back as i32: `>>> 0` makes them addresses. */
 export interface Core {
@@ -38,7 +38,7 @@ export interface Checker {
   heap_check(heap: number): number;
 }
 
-export type ModuleName = keyof typeof text;
+export type ModuleName = keyof typeof texts;
 
 const compiled: { [Name in ModuleName]?: WebAssembly.Module } = {};
 
@@ -59,9 +59,9 @@ function decode(text: string): number[] {
 }
 
 function bytesOf(name: ModuleName): Uint8Array<ArrayBuffer> {
-  const code = text[name];
+  const code = texts[name];
   if (typeof code === "string") return new Uint8Array(decode(code));
-  const bytes = decode(name === "checkShared" ? (text.checkImported as string) : (text.plain as string));
+  const bytes = decode(name === "checkShared" ? (texts.checkImported as string) : (texts.plain as string));
   bytes.splice(code[0], code[2] - code[0], ...decode(code[1]));
   return new Uint8Array(bytes);
 }
