@@ -1,6 +1,6 @@
 // The cost of a cursor's field access, against the same access written by hand on typed arrays.
 //
-//   npx esbuild bench/struct.mjs --bundle --format=esm --platform=node --outfile=build/struct-bench.mjs && node build/struct-bench.mjs
+//   npm run bench:struct
 //   (or: npx tsx bench/struct.mjs)
 //
 // Each line: a cursor and hand-written loops, run by turns over the same elements; the median of the paired ratios of

@@ -2,7 +2,7 @@
 /** Arenas: memory handed out by adding and taken back all at once. The front of assembly/bump.ts. */
 import { MempoolError } from "./errors.ts";
 import type { Heap } from "./heap.ts";
-import { checkOptions, integer, invalid, nameOf, powerOfTwo, show } from "./options.ts";
+import { checkOptions, inspect, integer, invalid, nameOf, powerOfTwo, show } from "./options.ts";
 import { MAX_ALIGN, numbersAt, type HeapCore } from "./pool.ts";
 
 /** What {@link createArena} takes. */
@@ -106,6 +106,11 @@ export class Arena implements Disposable {
     if (this.#closed) return { name: this.name, used: 0, bytes: 0, chunks: 0 };
     const n = numbersAt(this.heap, this.#within.core.arena_stats(this.#handle));
     return { name: this.name, used: n(0), bytes: n(1), chunks: n(2) };
+  }
+
+  /** @internal */
+  [inspect](): object {
+    return this.stats();
   }
 
   #check(bytes: unknown, align: unknown): void {

@@ -2,7 +2,7 @@
 import { Arena, createArenaIn, type ArenaOptions } from "./arena.ts";
 import { MempoolError } from "./errors.ts";
 import { Views } from "./memory.ts";
-import { boolean, checkOptions, hex, integer, invalid, show } from "./options.ts";
+import { boolean, checkOptions, hex, inspect, integer, invalid, show } from "./options.ts";
 import { createPool, numbersAt, type HeapCore, type Pool, type PoolOptions } from "./pool.ts";
 import { moduleOf, moduleOfAsync, type Checker, type Core, type ModuleName } from "./wasm.ts";
 
@@ -11,17 +11,20 @@ const PAGE = 4096;
 const ALL = 2 ** 32;
 const ABI_VERSION = 1;
 
-/** What {@link createHeap} takes. Bytes are rounded up to Wasm pages of 64 KiB. */
+/** What {@link createHeap} takes. */
 export interface HeapOptions {
-  /** Bytes to begin with. Default 256 KiB. */
+  /** Bytes to begin with, rounded up to 64 KiB. Default 256 KiB. */
   readonly initial?: number;
-  /** Bytes it may have at most; the same as `initial`: it never grows. Default 4 GiB, for a shared heap 1 GiB. */
+  /** Bytes it may have at most, rounded up to 64 KiB; the same as `initial`: it never grows. Default 4 GiB, for a shared heap 1 GiB. */
   readonly maximum?: number;
   /** Use shared memory: `heap.memory.buffer` is a SharedArrayBuffer. One thread at a time may call the heap. */
   readonly shared?: boolean;
   /** Live in this memory, beside what is there: the heap takes only what it grows itself, or `region`. */
   readonly memory?: WebAssembly.Memory;
-  /** Live in this part of `memory`, and never grow. */
+  /**
+   * Live in this part of `memory`, and never grow. Rounded inwards to 4 KiB; 32 KiB at least. It must be the heap's alone:
+   * nothing checks that no other heap, and nobody else, uses these bytes.
+   */
   readonly region?: { readonly base: number; readonly bytes: number };
   /** The core, compiled already: this package's core.wasm, core.imported.wasm or core.shared.wasm. */
   readonly module?: WebAssembly.Module;
@@ -235,6 +238,11 @@ export class Heap {
       pools: n(5),
       arenas: n(6),
     };
+  }
+
+  /** @internal */
+  [inspect](): object {
+    return this.stats();
   }
 
   /** What is inconsistent in the heap's structures, at most 64 lines; empty when it is sound. O(memory). */

@@ -1,6 +1,9 @@
 /** Checks of arguments. Each throws ERR_INVALID_ARGUMENT, naming the argument and the value. */
 import { MempoolError } from "./errors.ts";
 
+/** The method by which Node's console asks what to show. */
+export const inspect: unique symbol = Symbol.for("nodejs.util.inspect.custom") as never;
+
 /** A value as a message shows it: short, and its type visible. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);

@@ -2,7 +2,7 @@
 /** Pools: the front of assembly/mempool.ts. Every element and every count is the core's; here are checks and words. */
 import { MempoolError, type ErrorCode } from "./errors.ts";
 import type { Heap } from "./heap.ts";
-import { boolean, checkOptions, hex, integer, invalid, nameOf, powerOfTwo, show } from "./options.ts";
+import { boolean, checkOptions, hex, inspect, integer, invalid, nameOf, powerOfTwo, show } from "./options.ts";
 import type { StructType } from "./struct.ts";
 import type { Core } from "./wasm.ts";
 
@@ -19,12 +19,16 @@ const UNLIMITED = 2 ** 32 - 1;
 export interface PoolOptions<Data = unknown> {
   /**
    * Bytes in an element: a number from 1 to 16 MiB, a struct, or a callback that is asked once, with `data`, as raid1
-   * sizes its elements: `(data) => R1Bio.offsetof("bios", data.raidDisks * 2)`.
+   * sizes its elements: `(data) => R1Bio.offsetof("bios", data.raidDisks * 2)`. A struct itself has no room for entries of
+   * a flexible array: those take a callback.
    */
   readonly size: number | StructType | ((data: Data) => number);
   /** What the `size` callback gets. */
   readonly data?: Data;
-  /** Elements set aside in advance, from 0. The pool's guarantee: reserve + handed out >= minNr, at any time. */
+  /**
+   * Elements set aside in advance, from 0, for when nothing else is left: alloc uses them last. The pool's guarantee:
+   * reserve + handed out >= minNr, at any time. With maxNr the same, the pool is exactly these elements.
+   */
   readonly minNr: number;
   /** At most this many elements in reserve and handed out together. Default: no cap but the heap's memory. */
   readonly maxNr?: number;
@@ -138,9 +142,11 @@ export function createPool(coreOf: () => HeapCore, options: PoolOptions, more: r
   const spec: PoolSpec = { name, elementSize: layout.size, align: align ?? layout.align, minNr, maxNr, zero };
   const handle = core.mempool_create(spec.elementSize, spec.align, minNr, Math.min(maxNr, UNLIMITED)) >>> 0;
   if (handle === 0) {
+    const { bytes, maximum, largestFree } = within.heap.stats();
     throw new MempoolError(
       "ERR_NO_MEMORY",
-      `${call}: no memory for pool "${name}" with minNr ${minNr} elements of ${spec.elementSize} bytes`,
+      `${call}: no memory for pool "${name}" with minNr ${minNr} elements of ${spec.elementSize} bytes; ` +
+        `the heap has ${bytes} of at most ${maximum} bytes, ${largestFree} of them free in one piece`,
     );
   }
   made++;
@@ -254,7 +260,7 @@ export class Pool implements Disposable {
 
   /**
    * Fills `out[0..count)` with elements: all, or none and returns false, and then `out` is unchanged. Throws ERR_CLOSED
-   * after `exit`. O(count).
+   * after `exit`, ERR_INVALID_ARGUMENT. O(count).
    */
   allocBulk(out: Uint32Array, count: number = length("allocBulk", "out", out)): boolean {
     integer("allocBulk", "count", count, 0, length("allocBulk", "out", out));
@@ -368,6 +374,11 @@ export class Pool implements Disposable {
       slabs: n(8),
       slabBytes: n(9),
     };
+  }
+
+  /** @internal */
+  [inspect](): object {
+    return this.stats();
   }
 
   /** Zeroes an element just allocated, if this pool does that, and returns it. */

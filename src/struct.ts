@@ -34,6 +34,7 @@
  */
 import { MempoolError } from "./errors.ts";
 import { Views } from "./memory.ts";
+import { inspect } from "./options.ts";
 
 const limit = 2 ** 32;
 
@@ -41,9 +42,9 @@ const limit = 2 ** 32;
 const indexable = 65536;
 const indexableOpen = 1024;
 
-function invalid(what: string, must: string, value: unknown): never {
+function invalid(what: string, must: string, value: unknown, why = ""): never {
   const got = typeof value === "string" ? JSON.stringify(value) : value === Object(value) ? "an object" : String(value);
-  throw new MempoolError("ERR_INVALID_ARGUMENT", `${what} must be ${must}, got ${got}`);
+  throw new MempoolError("ERR_INVALID_ARGUMENT", `${what} must be ${must}, got ${got}${why}`);
 }
 
 const isUint32 = (value: unknown): value is number => typeof value === "number" && value >>> 0 === value;
@@ -93,6 +94,18 @@ class View {
   get address(): number {
     return (this.$place.address + this.$offset) >>> 0;
   }
+
+  /** What Node's console shows: the fields, not the memory behind them. */
+  [inspect](): object {
+    const shown: Record<string, unknown> = {};
+    for (let o = this as object; o !== View.prototype; o = Object.getPrototypeOf(o) as object) {
+      for (const name of Object.getOwnPropertyNames(o)) {
+        const value = (this as Record<string, unknown>)[name];
+        if (!name.startsWith("$") && typeof value !== "function") shown[name] = value;
+      }
+    }
+    return shown;
+  }
 }
 
 /** A field's accessor. */
@@ -104,7 +117,9 @@ type ViewClass = new (place: Place, offset: number) => View;
 function recheck(place: Place, alignof: number, address: unknown): void {
   const last = place.look();
   if (!isUint32(address) || !address || address % alignof || address > last) {
-    invalid("address", `a multiple of ${alignof} from 1 to ${last}`, address);
+    // The commonest mistake: an alloc that found no memory.
+    const why = address === 0 ? " (alloc gives 0 when memory is out)" : "";
+    invalid("address", `a multiple of ${alignof} from ${alignof} to ${last}`, address, why);
   }
 }
 
@@ -132,6 +147,10 @@ class Rows extends View {
 
   get length(): number {
     return this.$count;
+  }
+
+  override [inspect](): object {
+    return { length: this.length };
   }
 
   get(index: number): unknown {

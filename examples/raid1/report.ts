@@ -98,7 +98,12 @@ function diskLine(disk: DiskResult, paint: Paint): string {
     case "verified":
       return row(disk.name, `verified, ${sha256}`, paint, "green");
     case "failed":
-      return row(disk.name, `failed at byte ${count(disk.failedAtByte ?? 0)}: ${disk.error}`, paint, "yellow");
+      return row(
+        disk.name,
+        `broken on purpose at byte ${count(disk.failedAtByte ?? 0)}: ${disk.error}`,
+        paint,
+        "yellow",
+      );
     case "different":
       return row(disk.name, `DIFFERENT from the input, ${sha256}`, paint, "red");
     default:

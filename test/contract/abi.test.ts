@@ -61,7 +61,7 @@ describe("the ABI", () => {
   test("arguments out of range make nothing", () => {
     const core = instance("core.wasm");
     core.heap_create(0, 65536, 1 << 20, 1);
-    const bad = [
+    const bad: [number, number, number, number][] = [
       [0, 8, 1, -1],
       [2 ** 24 + 1, 8, 1, -1],
       [64, 0, 1, -1],
@@ -69,7 +69,7 @@ describe("the ABI", () => {
       [64, 8192, 1, -1],
       [64, 8, 2, 1],
       [64, 8, 2 ** 28 + 1, -1],
-    ] as const;
+    ];
     for (const args of bad) expect([args, core.mempool_create(...args)]).toEqual([args, 0]);
     expect(core.arena_create(-1)).toBe(0);
     const arena = core.arena_create(PAGE);

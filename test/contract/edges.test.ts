@@ -1,7 +1,8 @@
 /** Edges that a review found: each of these failed once. */
 import { readFileSync } from "node:fs";
+import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { create, createArena, createHeap, MempoolError } from "../../src/index.ts";
+import { create, createArena, createHeap, f32, MempoolError, struct } from "../../src/index.ts";
 import { builds } from "../builds.ts";
 
 const MIB = 2 ** 20;
@@ -141,4 +142,15 @@ test("heap.createArena and heap.create take no other heap", () => {
   const other = createHeap();
   expect(codeOf(() => heap.createArena({ heap: other } as object))).toBe("ERR_INVALID_ARGUMENT");
   expect(codeOf(() => heap.create({ heap: other, size: 8, minNr: 1 } as never))).toBe("ERR_INVALID_ARGUMENT");
+});
+
+test("the console shows figures and fields, not the memory", () => {
+  const heap = createHeap();
+  const point = struct({ x: f32, y: f32 });
+  const pool = heap.create({ size: point, minNr: 1 });
+  const cursor = point.at(heap, pool.alloc());
+  cursor.x = 2;
+  cursor.y = 3;
+  expect(inspect(cursor)).toBe("{ x: 2, y: 3 }");
+  for (const object of [heap, pool, heap.createArena()]) expect(inspect(object).length).toBeLessThan(500);
 });

@@ -259,7 +259,7 @@ describe("cursors", () => {
     const heap = newHeap();
     const cursor = All.at(heap, 8);
     const message = (got: string) =>
-      invalid(`address must be a multiple of 8 from 1 to ${65536 - All.sizeof}, got ${got}$`);
+      invalid(`address must be a multiple of 8 from 8 to ${65536 - All.sizeof}, got ${got}(\\D|$)`);
     for (const bad of [
       0,
       -0,
