@@ -1,0 +1,31 @@
+/** The README's samples run as they stand. */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const readme = await readFile(join(root, "README.md"), "utf8");
+const samples = [...readme.matchAll(/```(?:js|ts)\n([^]*?)```/g)].map(([, code]) => code!);
+
+// Inside the project, so that the package finds itself by its name.
+let folder: string;
+beforeAll(async () => void (folder = await mkdtemp(join(root, "build", "readme-"))));
+afterAll(() => rm(folder, { recursive: true }));
+
+test("there are samples", () => expect(samples.length).toBeGreaterThan(3));
+
+test.each(samples.map((code, i) => [code.split("\n").find((line) => line.startsWith("const")), code, i] as const))(
+  "%s",
+  async (_title, code, i) => {
+    const file = join(folder, `sample-${i}.ts`);
+    const names = ["createHeap", "createHeapAsync"];
+    await writeFile(
+      file,
+      code.includes("import ") ? code : `import { ${names.join(", ")} } from "wasm-mempool";\n${code}`,
+    );
+    await promisify(execFile)(process.execPath, ["--import", "tsx", file], { cwd: root });
+  },
+);
