@@ -44,6 +44,8 @@ export function createArenaIn(coreOf: () => HeapCore, options: ArenaOptions, mor
 /**
  * Memory for things that all end together, such as a frame's. Made by {@link createArena}. What it hands out is never
  * freed one by one: `reset` takes back everything, or everything since a mark. Keeps its memory for the next round.
+ *
+ * Every call may be made wherever the heap was made, window, worker or AudioWorklet: none waits. One thread at a time.
  */
 export class Arena implements Disposable {
   /** The heap it lives on. */

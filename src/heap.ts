@@ -188,7 +188,10 @@ export async function createHeapAsync(options?: HeapOptions): Promise<Heap> {
   return build(p, p.module ?? (await moduleOfAsync(p.name)));
 }
 
-/** A linear memory and its core: pools and arenas live here. Made by {@link createHeap}. */
+/**
+ * A linear memory and its core: pools and arenas live here. Made by {@link createHeap}, in a window, a worker or an
+ * AudioWorklet; none of its calls waits. One thread at a time.
+ */
 export class Heap {
   /** The memory. Anybody may grow it. */
   readonly memory: WebAssembly.Memory;

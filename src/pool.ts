@@ -167,6 +167,8 @@ interface PoolSpec {
  *
  * An element is an address: a number, the byte offset of the element in the heap's memory. No call here but
  * `stats`, what reads one figure of it, and `exit` makes a JavaScript object.
+ *
+ * Every call may be made wherever the heap was made, window, worker or AudioWorklet: none waits. One thread at a time.
  */
 export class Pool implements Disposable {
   /** The heap it lives on. */
@@ -307,7 +309,7 @@ export class Pool implements Disposable {
     }
     for (let from = 0; from < count; from += SCRATCH_WORDS) {
       const n = this.#pass(addresses, from, count);
-      if (core.mempool_free_marked(this.handle, scratch, n) === LAST) this.#end();
+      if (core.mempool_free_marked(this.handle, scratch, n) === LAST) return this.#end();
     }
   }
 
