@@ -137,6 +137,14 @@ test("a module that does not go with the memory is refused, and the memory is le
   expect(memory.buffer.byteLength).toBe(65536);
 });
 
+test.each([false, true])("a heap may live in memory that has no page yet (shared: %s)", (shared) => {
+  const memory = new WebAssembly.Memory({ initial: 0, maximum: 64, shared });
+  const heap = createHeap({ memory });
+  const pool = create({ heap, size: 64, minNr: 2 });
+  expect(pool.alloc()).not.toBe(0);
+  expect(heap.check()).toEqual([]);
+});
+
 test("heap.createArena and heap.create take no other heap", () => {
   const heap = createHeap();
   const other = createHeap();
