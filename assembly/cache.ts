@@ -1,6 +1,6 @@
 /**
- * The per-thread cache: a magazine of elements a thread hands out and takes back without asking anybody. The hit path,
- * and the only code that most calls run.
+ * The per-thread cache: a magazine of elements a thread hands out and takes back without asking anybody. popRound and
+ * pushRound are what the hit path (allocInline and freeInline in mempool.ts) does when it hits.
  *
  * Owns the magazine, and the change between CACHED and LIVE. Calls slab to fill the magazine and to empty it. It never
  * waits.

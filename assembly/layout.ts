@@ -262,6 +262,7 @@ export class Heap {
   leaves: u32;
   spareLeaves: u32;
   spareLeaf: usize;
+  /** Nothing: the cache of records, which follows, must lie at a multiple of 16. */
   spare0: u32;
   spare1: u64;
 }
