@@ -5,6 +5,7 @@
  * next round: a frame's worth of memory is asked of pages once. Invariant: chunks up to `current` hold what was handed
  * out since the last reset; those after it hold nothing.
  */
+import { THREADS } from "./atomics";
 import {
   alignUp,
   Arena,
@@ -13,36 +14,52 @@ import {
   heap,
   Heap,
   heapBase,
-  HEAP_SCRATCH,
   PAGE,
   PAGE_SHIFT,
+  selfNumber,
   Slab,
   SLAB_HEADER,
-  STATE_CACHED,
 } from "./layout";
-import { listPush, listRemove } from "./list";
+import { listPush, listRemove, lock, unlock } from "./list";
 import { rawAlloc, rawFree } from "./pages";
-import { recordAlloc, recordFree } from "./slab";
+import { recordAlloc, recordFree, slabSkip, stateCached } from "./slab";
 
 const CHUNK_HEADER: u32 = offsetof<ArenaChunk>();
 /** No chunk is this long: what must be added to a length below it does not wrap. */
 const CHUNK_LIMIT: u32 = 0xffff0000;
+/** A cache line, in bytes. */
+const LINE: u32 = 64;
 
 /** Writes up to `want` rounds of elements never used before, now CACHED; returns how many. */
 export function carve(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
-  const carved = slab.carved;
-  const got = min(want, slab.count - carved);
+  let carved = slab.carved;
+  if (THREADS) carved = ownLine(slab, carved);
+  const got = min(want, slab.end - carved);
   slab.carved = carved + got;
   let state = changetype<usize>(slab) - 1 - carved;
   let element = changetype<usize>(slab) + SLAB_HEADER + carved * cache.stride;
+  const cached = stateCached();
   for (let i: u32 = 0; i < got; i++) {
-    store<u8>(state, STATE_CACHED);
+    store<u8>(state, cached);
     store<u64>(rounds, (<u64>element) | ((<u64>state) << 32));
     rounds += 8;
     state--;
     element += cache.stride;
   }
   return got;
+}
+
+/**
+ * Two threads whose elements have their state bytes in one cache line slow each other down at every alloc and free. So
+ * who is not the last one to carve begins a new line, if there is one: what is left of the old one is FREE from then on.
+ */
+function ownLine(slab: Slab, carved: u32): u32 {
+  if (slab.carver == selfNumber()) return carved;
+  slab.carver = selfNumber();
+  const next = carved + ((changetype<u32>(slab) - carved) & (LINE - 1));
+  if (next + LINE > slab.end) return carved;
+  slabSkip(slab, carved, next);
+  return next;
 }
 
 /** A chunk with room for `bytes`, not yet in the list; 0 if there is no run for it. */
@@ -68,6 +85,7 @@ export function arenaCreate(chunkBytes: u32): Arena {
   if (chunkBytes >= CHUNK_LIMIT) return changetype<Arena>(0);
   const arena = changetype<Arena>(recordAlloc());
   if (!changetype<usize>(arena)) return arena;
+  arena.thread = selfNumber();
   arena.chunkPages = (chunkBytes + CHUNK_HEADER + PAGE - 1) >>> PAGE_SHIFT;
   const chunk = chunkCreate(arena, 0);
   if (!chunk) {
@@ -77,8 +95,14 @@ export function arenaCreate(chunkBytes: u32): Arena {
   changetype<ArenaChunk>(chunk).next = 0;
   arena.first = chunk;
   enter(arena, chunk);
+  if (!lock()) {
+    freeChunks(arena, chunk);
+    recordFree(changetype<usize>(arena));
+    return changetype<Arena>(0);
+  }
   listPush(heapBase() + offsetof<Heap>("arenas"), arena);
   heap().arenaCount++;
+  unlock();
   return arena;
 }
 
@@ -135,17 +159,8 @@ export function arena_mark(arena: Arena): usize {
   return arena.position;
 }
 
-/** Writes three f64 to the scratch area and returns its address; docs/abi.h names them. */
-export function arena_stats(arena: Arena): usize {
-  const at = heapBase() + HEAP_SCRATCH;
-  store<f64>(at, <f64>arenaUsed(arena), 0);
-  store<f64>(at, <f64>(arena.pages << PAGE_SHIFT), 8);
-  store<f64>(at, <f64>arena.chunks, 16);
-  return at;
-}
-
 /** Bytes handed out, alignment included. */
-function arenaUsed(arena: Arena): u32 {
+export function arenaUsed(arena: Arena): u32 {
   let used: u32 = 0;
   for (let chunk = arena.first; chunk != arena.current; chunk = changetype<ArenaChunk>(chunk).next) {
     used += <u32>(changetype<ArenaChunk>(chunk).left - chunk) - CHUNK_HEADER;
@@ -156,20 +171,35 @@ function arenaUsed(arena: Arena): u32 {
 /** Gives the chunks after the current one back to pages; returns their bytes. */
 export function arenaTrim(arena: Arena): u32 {
   const current = changetype<ArenaChunk>(arena.current);
+  if (!changetype<usize>(current)) return 0;
   const before = arena.pages;
-  freeChunks(arena, current.next);
+  const next = current.next;
+  // Forgotten first: who dies in between leaks it, and frees nothing twice.
   current.next = 0;
+  freeChunks(arena, next);
   return (before - arena.pages) << PAGE_SHIFT;
 }
 
 export function arena_exit(arena: Arena): void {
-  freeChunks(arena, arena.first);
-  listRemove(heapBase() + offsetof<Heap>("arenas"), arena);
-  heap().arenaCount--;
+  // Where the lock is not to be had, it stays in the list, and is trimmed to nothing.
+  const locked = lock();
+  const first = arena.first;
+  arena.first = 0;
+  arena.current = 0;
+  if (locked) arenaForget(arena);
+  freeChunks(arena, first);
+  if (!locked) return;
+  unlock();
   recordFree(changetype<usize>(arena));
 }
 
-function freeChunks(arena: Arena, chunk: usize): void {
+/** Takes an arena off the list. Under the lock. */
+export function arenaForget(arena: Arena): void {
+  listRemove(heapBase() + offsetof<Heap>("arenas"), arena);
+  heap().arenaCount--;
+}
+
+export function freeChunks(arena: Arena, chunk: usize): void {
   while (chunk) {
     const next = changetype<ArenaChunk>(chunk).next;
     const pages = changetype<ArenaChunk>(chunk).pages;

@@ -5,17 +5,18 @@
  * Owns the magazine, and the change between CACHED and LIVE. Calls slab to fill the magazine and to empty it. It never
  * waits.
  *
- * Invariants (check.ts walks them):
- * - the magazine's rounds are exactly the pool's CACHED elements, each once;
- * - limit is 0 while the reserve is short or the pool closed, else the magazine's end: so one comparison on the hit
- *   path decides between magazine, reserve and slab.
+ * Invariant (check.ts walks it): the rounds of a thread's magazine are exactly the pool's elements CACHED by that
+ * thread, each once, when it is not in the middle of something.
  */
 import {
   BATCH,
+  GATE_SHUT,
   heap,
+  Magazine,
   MAGAZINE_BYTES,
   MAGAZINE_GROWS_AT,
   MAGAZINE_SHARE_SHIFT,
+  MAX_NR_SHARE_SHIFT,
   MAX_ROUNDS,
   PAGE_SHIFT,
   Pool,
@@ -24,46 +25,63 @@ import {
   STATE_CACHED,
   STATE_LIVE,
 } from "./layout";
+import { atomicLoad, atomicStore, THREADS } from "./atomics";
 import { ownAlloc, ownFree, slabRefill, slabReturn } from "./slab";
 
 
 @inline
-export function roundsIn(pool: Pool): u32 {
-  return <u32>(pool.top - pool.magazine) / ROUND;
+export function roundsIn(m: Magazine): u32 {
+  return <u32>(m.top - m.first) / ROUND;
 }
 
-/** Lays out the magazine of a new pool, in a record. */
-export function magazineInit(pool: Pool, record: usize): void {
-  pool.magazine = record;
-  pool.top = record;
-  pool.fullCapacity = max<u32>(1, min<u32>(MAX_ROUNDS, MAGAZINE_BYTES / pool.stride));
-  pool.capacity = min<u32>(SMALL_ROUNDS, pool.fullCapacity);
+/** Lays out the magazine of a pool, its rounds in the same record. Its gate is shut. */
+export function magazineInit(m: Magazine, pool: Pool, live: u32): void {
+  const first = changetype<usize>(m) + offsetof<Magazine>();
+  m.first = first;
+  m.top = first;
+  m.floor = -1;
+  m.live = live;
+  m.pool = changetype<usize>(pool);
+  m.inverse = pool.inverse;
+  m.shift = pool.shift;
+  m.indexEnd = pool.indexEnd;
+  let full = max<u32>(1, min<u32>(MAX_ROUNDS, MAGAZINE_BYTES / pool.stride));
+  // Where elements are few, what one thread caches the others would miss.
+  if (THREADS) full = min<u32>(full, pool.maxNr >>> MAX_NR_SHARE_SHIFT);
+  m.fullCapacity = full;
+  m.capacity = min<u32>(SMALL_ROUNDS, full);
 }
 
 /** Where the magazine ends: what `limit` is while nothing else asks for the slow way. */
 @inline
-export function magazineEnd(pool: Pool): usize {
-  return pool.magazine + pool.capacity * ROUND;
+export function magazineEnd(m: Magazine): usize {
+  return m.first + m.capacity * ROUND;
 }
 
-/** Hands out the last round of a magazine that has one. `top` is pool.top. */
+/** Hands out the last round of a magazine that has one. `top` is m.top. */
 @inline
-export function popRound(pool: Pool, top: usize): usize {
+export function popRound(m: Magazine, top: usize): usize {
   const round = top - ROUND;
-  pool.top = round;
-  pool.allocs++;
+  m.top = round;
+  m.allocs++;
   // Two loads, not one of 8 bytes: the element must not wait for the state byte's address to be computed.
-  store<u8>(load<u32>(round, 4), STATE_LIVE);
+  store<u8>(load<u32>(round, 4), THREADS ? m.live : STATE_LIVE);
   return load<u32>(round);
 }
 
-/** Puts an element into a magazine that has room. `top` is pool.top. */
+/** Puts an element into a magazine that has room. `top` is m.top. */
 @inline
-export function pushRound(pool: Pool, top: usize, element: usize, state: usize): void {
-  store<u8>(state, STATE_CACHED);
+export function pushRound(m: Magazine, top: usize, element: usize, state: usize): void {
+  store<u8>(state, cachedBy(m));
   store<u32>(top, <u32>element);
   store<u32>(top, <u32>state, 4);
-  pool.top = top + ROUND;
+  m.top = top + ROUND;
+}
+
+/** CACHED, in the hands of a magazine's thread. */
+@inline
+export function cachedBy(m: Magazine): u32 {
+  return THREADS ? m.live ^ (STATE_LIVE | STATE_CACHED) : STATE_CACHED;
 }
 
 /**
@@ -71,44 +89,54 @@ export function pushRound(pool: Pool, top: usize, element: usize, state: usize):
  * moving almost none, but enough to share the cost.
  */
 @inline
-function batch(pool: Pool): u32 {
-  return min<u32>(BATCH, (pool.capacity + 1) >>> 1);
+function batch(m: Magazine): u32 {
+  return min<u32>(BATCH, (m.capacity + 1) >>> 1);
 }
 
-/** A batch from the slabs, but no more than `most` elements. False if there is none. */
-export function refill(pool: Pool, most: u32): bool {
-  grow(pool);
-  const got = slabRefill(pool, pool.top, min(batch(pool), most));
-  pool.top += got * ROUND;
+/** A batch from the slabs into an empty magazine, but no more than `most` elements. False if there is none. */
+export function refill(m: Magazine, most: u32): bool {
+  grow(m);
+  const got = slabRefill(changetype<Pool>(m.pool), m.top, max<u32>(1, min(batch(m), most)));
+  m.top += got * ROUND;
+  m.taken += got;
   return got != 0;
 }
 
 /** If the magazine is full, a batch of it goes back to the slabs. Asks nobody for memory: a free must not. */
-export function makeRoom(pool: Pool): void {
-  if (roundsIn(pool) == pool.capacity) flush(pool, batch(pool));
+export function makeRoom(m: Magazine): void {
+  if (roundsIn(m) == m.capacity) flush(m, batch(m));
 }
 
 /** Gives the `count` newest rounds back to the slabs: the slabs they are in are those just looked at. */
-export function flush(pool: Pool, count: u32): void {
-  let top = pool.top;
-  for (; count; count--) {
-    top -= ROUND;
-    slabReturn(pool, load<u32>(top), load<u32>(top, 4));
-  }
-  pool.top = top;
+export function flush(m: Magazine, count: u32): void {
+  const top = m.top;
+  const rounds = top - count * ROUND;
+  slabReturn(changetype<Pool>(m.pool), rounds, top);
+  m.top = rounds;
+  m.taken -= count;
 }
 
 /** A pool with much memory of its own gets a magazine to match. Without memory for it, the small one will do. */
-function grow(pool: Pool): void {
-  if (pool.capacity == pool.fullCapacity || pool.slabPages < MAGAZINE_GROWS_AT) return;
-  if (pool.fullCapacity * ROUND > heap().maxPages << (PAGE_SHIFT - MAGAZINE_SHARE_SHIFT)) return;
-  const magazine = ownAlloc(pool.fullCapacity * ROUND);
-  if (!magazine) return;
-  const bytes = pool.top - pool.magazine;
-  memory.copy(magazine, pool.magazine, bytes);
-  ownFree(pool.magazine);
-  pool.magazine = magazine;
-  pool.top = magazine + bytes;
-  pool.capacity = pool.fullCapacity;
-  if (pool.limit) pool.limit = magazineEnd(pool);
+function grow(m: Magazine): void {
+  if (m.capacity == m.fullCapacity) return;
+  if (atomicLoad<u32>(m.pool + offsetof<Pool>("slabPages")) < MAGAZINE_GROWS_AT) return;
+  if (m.fullCapacity * ROUND > heap().maxPages << (PAGE_SHIFT - MAGAZINE_SHARE_SHIFT)) return;
+  const first = ownAlloc(m.fullCapacity * ROUND);
+  if (!first) return;
+  // It is empty. The gate is about the old place, so it is shut until settle sets it anew.
+  atomicStore<u64>(changetype<usize>(m) + offsetof<Magazine>("floor"), GATE_SHUT);
+  m.first = first;
+  m.top = first;
+  m.capacity = m.fullCapacity;
+}
+
+/** Gives back what the magazine grew by. It must be empty. */
+export function magazineShrink(m: Magazine): void {
+  const own = changetype<usize>(m) + offsetof<Magazine>();
+  const grown = m.first;
+  m.first = own;
+  m.top = own;
+  m.capacity = min<u32>(SMALL_ROUNDS, m.fullCapacity);
+  // Forgotten first: who dies in between leaks it, and frees nothing twice.
+  if (grown != own) ownFree(grown);
 }

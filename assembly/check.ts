@@ -11,77 +11,82 @@ import {
   alignUp,
   Arena,
   ArenaChunk,
-  BIN_ROW_SHIFT,
-  BIN_ROWS,
-  BINS_PER_ROW,
   Cache,
+  ENDED,
   heap,
-  heapBase,
-  HEAP_SCRATCH,
   LEAF_ENTRIES,
+  Magazine,
   PAGE_NUMBERS,
   PAGE_SHIFT,
   Pool,
   SCRATCH_WORDS,
   serveHeap,
+  HEAP_THREADS,
   Slab,
+  SLAB_GROUPS,
+  SLAB_KEPT,
+  SLAB_OUT_SHIFT,
   STATE_CACHED,
   STATE_FREE,
   STATE_LIVE,
   STATE_NEVER,
   STATE_RESERVED,
-  TAG_FREE,
-  TAG_FREE_END,
   TAG_RAW,
+  Waiter,
+  WAITERS,
+  WAITING,
+  WORD_SHIFT,
 } from "./layout";
-import { outstanding } from "./mempool";
-import { binHead, binOf, entryAt, entryNext, entryOf, entryPages, entryPrev, entryTag, rowBins } from "./pages";
-import { countIn, indexOf, records, slabOf, slabPage, slabPages, stateOf } from "./slab";
+import { magazineAt, places, taken } from "./mempool";
+import { bitsAt, entryAt, entryOf, entryPages, entryTag } from "./pages";
+import { countIn, groupShift, indexOf, records, slabOf, slabPage, slabPages, stateOf } from "./slab";
 
 /* Problems, and what the three values are. Worded in src/heap.ts, in this order. */
 const BAD_ENTRY: u32 = 0; //        page, entry
-const BAD_END: u32 = 1; //          page, pages
-const NOT_JOINED: u32 = 2; //       page
-const BAD_BIN: u32 = 3; //          bin, runs listed, runs found
-const BAD_LINK: u32 = 4; //         bin, page
-const BAD_PAGES: u32 = 5; //        pages said, pages found
-const BAD_FREE_PAGES: u32 = 6; //   pages said, pages found
-const BAD_SLAB: u32 = 7; //         slab, owner
-const BAD_STATE: u32 = 8; //        slab, index, state
-const BAD_FREE: u32 = 9; //         slab, free said, free found
-const BAD_HINT: u32 = 10; //        slab, hint, index
-const BAD_LISTING: u32 = 11; //     slab
-const EMPTY_SLAB: u32 = 12; //      slab
-const BAD_SLABS: u32 = 13; //       cache, slabs said, slabs found
-const BAD_PARTIAL: u32 = 14; //     cache, slabs listed, slabs with something to give
-const BAD_TAKEN: u32 = 15; //       cache, taken said, taken found
-const BAD_ROUND: u32 = 16; //       pool, round, element
-const BAD_CACHED: u32 = 17; //      pool, rounds, CACHED elements
-const BAD_SLOT: u32 = 18; //        pool, slot, element
-const BAD_RESERVED: u32 = 19; //    pool, currNr, RESERVED elements
-const BROKEN_PROMISE: u32 = 20; //  pool, currNr + outstanding, minNr
-const BAD_LIMIT: u32 = 21; //       pool, limit
-const OVER_MAX: u32 = 22; //        pool, taken, maxNr
-const BAD_POOLS: u32 = 23; //       pools said, pools found
-const BAD_ARENA: u32 = 24; //       arena, position, end
-const BAD_ROOM: u32 = 25; //        cache, room said, room found
-const BAD_LAYOUT: u32 = 26; //      cache, stride
-const BAD_LISTS: u32 = 27; //       address in the list of pools or arenas
+const BAD_BIT: u32 = 1; //          page, bit, entry
+const BAD_PAGES: u32 = 2; //        pages said, pages found
+const BAD_SLAB: u32 = 3; //         slab, owner
+const BAD_STATE: u32 = 4; //        slab, index, state
+const BAD_OUT: u32 = 5; //          slab, out said, out found
+const BAD_GROUP: u32 = 6; //        slab, index
+const BAD_LISTING: u32 = 7; //      slab
+const BAD_SLABS: u32 = 8; //        cache, slabs said, slabs found
+const BAD_PARTIAL: u32 = 9; //      cache, slabs listed, slabs with something to give
+const BAD_TAKEN: u32 = 10; //       pool, taken said, taken found
+const BAD_ROUND: u32 = 11; //       magazine, round, element
+const BAD_CACHED: u32 = 12; //      pool, rounds, CACHED elements
+const BAD_SLOT: u32 = 13; //        pool, slot, element
+const BAD_RESERVED: u32 = 14; //    pool, currNr, RESERVED elements
+const BROKEN_PROMISE: u32 = 15; //  pool, currNr + outstanding, minNr
+const BAD_GATE: u32 = 16; //        magazine, floor, limit
+const OVER_MAX: u32 = 17; //        pool, room, maxNr
+const BAD_POOLS: u32 = 18; //       pools said, pools found
+const BAD_ARENA: u32 = 19; //       arena, position, end
+const BAD_ROOM: u32 = 20; //        cache, room said, room found
+const BAD_LAYOUT: u32 = 21; //      cache, stride
+const BAD_LISTS: u32 = 22; //       address in the list of pools or arenas
+const BAD_LINE: u32 = 23; //        pool, currNr
 
+/** Where problems go. */
+let report: usize = 0;
 let problems: u32 = 0;
 
 function problem(code: u32, a: u32 = 0, b: u32 = 0, c: u32 = 0): void {
   if (problems == SCRATCH_WORDS / 4) return;
-  const at = heapBase() + HEAP_SCRATCH + (problems++ << 4);
+  const at = report + (problems++ << 4);
   store<u32>(at, code);
   store<u32>(at, a, 4);
   store<u32>(at, b, 8);
   store<u32>(at, c, 12);
 }
 
-/** Checks the heap at `address`; returns how many problems are in its scratch area, at most 64. */
-export function heap_check(address: usize): u32 {
-  serveHeap(address);
+/**
+ * Checks the heap at `address`, when no thread is in the middle of something; returns how many problems it wrote to the
+ * SCRATCH_WORDS words at `words`, at most 64.
+ */
+export function heap_check(address: usize, words: usize): u32 {
+  serveHeap(address, address + HEAP_THREADS);
+  report = words;
   problems = 0;
   const pools = heap().poolCount;
   let found: u32 = 0;
@@ -123,12 +128,9 @@ function clearSeen(cache: Cache): void {
   cache.seenLive = 0;
 }
 
-/** Every managed page, run by run. */
+/** Every page near the heap's, run by run. */
 function checkMap(): void {
   let pages: u32 = 0;
-  let freePages: u32 = 0;
-  let freeRuns: u32 = 0;
-  let afterFree: u32 = 0;
   let page: u32 = 0;
   while (page < PAGE_NUMBERS) {
     const at = entryOf(page);
@@ -138,64 +140,29 @@ function checkMap(): void {
     }
     const entry = load<u64>(at);
     const tag = entryTag(entry);
+    const word = bitsAt(page >>> WORD_SHIFT);
+    const bit = word ? (<u32>(load<u64>(word) >> (page & 63))) & 1 : 0;
     let run: u32 = 1;
-    if (tag == TAG_FREE) {
-      run = entryPages(entry);
-      const end = load<u64>(entryOf(page + run - 1));
-      if (run > 1 && (entryTag(end) != TAG_FREE_END || entryPages(end) != run)) problem(BAD_END, page, run);
-      if (page && page == afterFree) problem(NOT_JOINED, page);
-      afterFree = page + run;
-      freePages += run;
-      freeRuns++;
-    } else if (tag == TAG_RAW) {
-      run = entryPages(entry);
+    if (tag == TAG_RAW) {
+      if (entryPages(entry) > 1 && load<u64>(entryOf(page + 1)) != entry - 16) problem(BAD_ENTRY, page, <u32>entry);
     } else if (tag || (<u32>entry == 0) != (entry == 0)) {
       problem(BAD_ENTRY, page, <u32>entry);
     } else if (entry) {
       run = checkSlab(changetype<Cache>(<u32>entry), slabOf(at), page);
     }
     if (!run) return;
-    if (entry) pages += run;
+    if (bit && entry) problem(BAD_BIT, page, bit, <u32>entry);
+    if (bit || entry) pages += run;
     page += run;
   }
   if (pages != heap().pages) problem(BAD_PAGES, heap().pages, pages);
-  if (freePages != heap().freePages) problem(BAD_FREE_PAGES, heap().freePages, freePages);
-  checkBins(freeRuns);
-}
-
-function checkBins(freeRuns: u32): void {
-  let listed: u32 = 0;
-  for (let bin: u32 = 0; bin < BIN_ROWS * BINS_PER_ROW; bin++) {
-    const row = bin >>> BIN_ROW_SHIFT;
-    const bins = rowBins(row);
-    let page = load<u32>(binHead(bin));
-    const said = (bins >>> (bin & (BINS_PER_ROW - 1))) & 1;
-    if (said != <u32>(page != 0) || ((heap().rows >>> row) & 1) != <u32>(bins != 0)) problem(BAD_LINK, bin, page);
-    let prev: u32 = 0;
-    while (page && listed <= freeRuns) {
-      const entry = load<u64>(entryOf(page));
-      if (entryTag(entry) != TAG_FREE || binOf(entryPages(entry)) != bin || entryPrev(entry) != prev) {
-        problem(BAD_LINK, bin, page);
-        return;
-      }
-      listed++;
-      prev = page;
-      page = entryNext(entry);
-    }
-  }
-  if (listed != freeRuns) problem(BAD_BIN, 0, listed, freeRuns);
 }
 
 /** One slab, whose run begins at `page`; returns its pages. */
 function checkSlab(cache: Cache, slab: Slab, page: u32): u32 {
   const at = changetype<u32>(slab);
   const pages = slabPages(slab);
-  if (
-    slab.cache != changetype<usize>(cache) ||
-    slabPage(slab) != page ||
-    !pages ||
-    slab.count != countIn(cache, pages)
-  ) {
+  if (slabPage(slab) != page || !pages || slab.count != countIn(cache, pages) || slab.end > slab.count) {
     problem(BAD_SLAB, at, changetype<u32>(cache));
     return 0;
   }
@@ -203,23 +170,30 @@ function checkSlab(cache: Cache, slab: Slab, page: u32): u32 {
   for (let i: u32 = 1; i < pages; i++) {
     if (load<u64>(entryOf(page + i)) != entry) problem(BAD_ENTRY, page + i, <u32>load<u64>(entryOf(page + i)));
   }
+  const summary = slab.summary;
+  const shift = groupShift(slab.count);
+  let out: u32 = 0;
   let free: u32 = 0;
   for (let i: u32 = 0; i < slab.count; i++) {
     const state = load<u8>(stateOf(slab, i));
     if (i >= slab.carved ? state != STATE_NEVER : state == STATE_NEVER) problem(BAD_STATE, at, i, state);
     else if (state == STATE_FREE) {
       free++;
-      if (i < slab.hint) problem(BAD_HINT, at, slab.hint, i);
-    } else if (state == STATE_CACHED) cache.seenCached++;
-    else if (state == STATE_RESERVED) cache.seenReserved++;
-    else if (state & STATE_LIVE) cache.seenLive++;
-    else if (state != STATE_NEVER) problem(BAD_STATE, at, i, state);
+      if (!(summary & ((<u64>1) << (i >>> shift)))) problem(BAD_GROUP, at, i);
+    } else if (state != STATE_NEVER) {
+      out++;
+      if (state == STATE_RESERVED) cache.seenReserved++;
+      else if (state & STATE_LIVE) cache.seenLive++;
+      else if (state & STATE_CACHED) cache.seenCached++;
+      else problem(BAD_STATE, at, i, state);
+    }
   }
-  if (free != slab.free) problem(BAD_FREE, at, slab.free, free);
-  if (free && free == slab.carved) problem(EMPTY_SLAB, at);
-  if (free || slab.carved < slab.count) cache.seenPartial++;
+  if (out != <u32>(summary >> SLAB_OUT_SHIFT)) problem(BAD_OUT, at, <u32>(summary >> SLAB_OUT_SHIFT), out);
+  if ((free || slab.carved < slab.end) && !(summary & SLAB_KEPT)) problem(BAD_LISTING, at);
+  if (summary & SLAB_KEPT) cache.seenPartial++;
+  else if (summary & SLAB_GROUPS) problem(BAD_LISTING, at);
   cache.seenSlabs++;
-  cache.seenRoom += slab.count;
+  cache.seenRoom += slab.end;
   return pages;
 }
 
@@ -244,21 +218,26 @@ function isRecord(address: usize): bool {
 function checkCache(cache: Cache): void {
   const at = changetype<u32>(cache);
   if (cache.slabs != cache.seenSlabs) problem(BAD_SLABS, at, cache.slabs, cache.seenSlabs);
+  const listed = checkStack(cache, <usize>(<u32>cache.partial)) + checkStack(cache, <usize>(<u32>cache.swept));
+  if (listed != cache.seenPartial) problem(BAD_PARTIAL, at, listed, cache.seenPartial);
+  // One that has ended may wait for its records to be given back.
+  const room: u32 = cache.room == ENDED ? 0 : cache.room;
+  if (room != cache.seenRoom) problem(BAD_ROOM, at, room, cache.seenRoom);
+  if (room > cache.maxNr) problem(OVER_MAX, at, room, cache.maxNr);
+}
+
+/** Slabs in a stack. */
+function checkStack(cache: Cache, slab: usize): u32 {
   let listed: u32 = 0;
-  let prev: usize = 0;
-  for (let slab = cache.partial; slab && listed <= cache.seenPartial; slab = changetype<Slab>(slab).next) {
-    const s = changetype<Slab>(slab);
-    if (s.cache != changetype<usize>(cache) || s.prev != prev || (!s.free && s.carved == s.count)) {
+  for (; slab && listed <= cache.seenPartial; slab = changetype<Slab>(slab).next) {
+    const entry = entryAt(slab);
+    if (!entry || changetype<usize>(slabOf(entry)) != slab || load<u32>(entry) != changetype<u32>(cache)) {
       problem(BAD_LISTING, <u32>slab);
-      return;
+      break;
     }
-    prev = slab;
     listed++;
   }
-  if (listed != cache.seenPartial) problem(BAD_PARTIAL, at, listed, cache.seenPartial);
-  if (cache.room != cache.seenRoom) problem(BAD_ROOM, at, cache.room, cache.seenRoom);
-  const taken = cache.seenCached + cache.seenReserved + cache.seenLive;
-  if (taken != cache.taken) problem(BAD_TAKEN, at, cache.taken, taken);
+  return listed;
 }
 
 /** The state byte of a pool's element, or 0 if it is none of the pool's. */
@@ -272,31 +251,65 @@ function stateIn(pool: Pool, element: usize): usize {
 function checkPool(pool: Pool): void {
   const at = changetype<u32>(pool);
   checkCache(pool);
-  const rounds = roundsIn(pool);
-  if (rounds != pool.seenCached) problem(BAD_CACHED, at, rounds, pool.seenCached);
-  for (let i: u32 = 0; i < rounds; i++) {
-    const round = load<u64>(pool.magazine + (i << 3));
-    const state = stateIn(pool, <usize>(<u32>round));
-    if (!state || state != <usize>(round >> 32) || load<u8>(state) != STATE_CACHED)
-      problem(BAD_ROUND, at, i, <u32>round);
-    else store<u8>(state, STATE_NEVER);
+  let rounds: u32 = 0;
+  let handed: u32 = 0;
+  let waiting = false;
+  for (let thread: u32 = 0; thread < places(pool); thread++) {
+    const m = changetype<Magazine>(magazineAt(pool, thread));
+    if (!changetype<usize>(m)) continue;
+    rounds += checkMagazine(pool, m, thread);
+    if (!m.waiters) continue;
+    for (let i: u32 = 0; i < WAITERS; i++) {
+      const value = load<u32>(m.waiters + i * offsetof<Waiter>());
+      if (value == WAITING) waiting = true;
+      else if (value > WAITING + 1) handed++;
+    }
   }
-  for (let i: u32 = 0; i < rounds; i++) unsee(pool, <usize>load<u32>(pool.magazine + (i << 3)), STATE_CACHED);
-  const currNr = pool.currNr;
-  if (currNr != pool.seenReserved) problem(BAD_RESERVED, at, currNr, pool.seenReserved);
-  for (let i: u32 = 0; i < currNr; i++) {
+  // What was handed over to who waits is still CACHED by who did.
+  if (rounds + handed != pool.seenCached) problem(BAD_CACHED, at, rounds + handed, pool.seenCached);
+  let currNr: u32 = 0;
+  for (let i: u32 = 0; i < pool.minNr; i++) {
     const element = load<u32>(pool.reserve + (i << 2));
+    if (!element) continue;
+    currNr++;
     const state = stateIn(pool, element);
     if (!state || load<u8>(state) != STATE_RESERVED) problem(BAD_SLOT, at, i, element);
     else store<u8>(state, STATE_NEVER);
   }
-  for (let i: u32 = 0; i < currNr; i++) unsee(pool, load<u32>(pool.reserve + (i << 2)), STATE_RESERVED);
-  if (pool.taken > pool.maxNr) problem(OVER_MAX, at, pool.taken, pool.maxNr);
-  if (!pool.closed && currNr + outstanding(pool) < pool.minNr) {
-    problem(BROKEN_PROMISE, at, currNr + outstanding(pool), pool.minNr);
+  for (let i: u32 = 0; i < pool.minNr; i++) unsee(pool, load<u32>(pool.reserve + (i << 2)), STATE_RESERVED);
+  if (currNr != pool.seenReserved || currNr != pool.currNr) problem(BAD_RESERVED, at, currNr, pool.seenReserved);
+  if (!heap().reaped && taken(pool) != pool.seenCached + pool.seenLive) {
+    problem(BAD_TAKEN, at, taken(pool), pool.seenCached + pool.seenLive);
   }
-  const limit = pool.closed || currNr < pool.minNr ? 0 : magazineEnd(pool);
-  if (pool.limit != limit || rounds > pool.capacity || currNr > pool.minNr) problem(BAD_LIMIT, at, pool.limit);
+  if (!pool.closed && currNr + pool.seenLive + handed < pool.minNr) {
+    problem(BROKEN_PROMISE, at, currNr + pool.seenLive + handed, pool.minNr);
+  }
+  if (waiting && currNr) problem(BAD_LINE, at, currNr);
+  if (currNr < pool.minNr && !pool.short && !pool.closed) problem(BAD_RESERVED, at, currNr, pool.minNr);
+}
+
+/** One thread's magazine; returns its rounds. */
+function checkMagazine(pool: Pool, m: Magazine, thread: u32): u32 {
+  const at = changetype<u32>(m);
+  const cached = STATE_CACHED | thread;
+  const rounds = roundsIn(m);
+  for (let i: u32 = 0; i < rounds; i++) {
+    const round = load<u64>(m.first + (i << 3));
+    const state = stateIn(pool, <usize>(<u32>round));
+    if (!state || state != <usize>(round >> 32) || load<u8>(state) != cached) problem(BAD_ROUND, at, i, <u32>round);
+    else store<u8>(state, STATE_NEVER);
+  }
+  for (let i: u32 = 0; i < rounds; i++) unsee(pool, <usize>load<u32>(m.first + (i << 3)), cached);
+  // A shut gate may stay shut until its thread comes by; an open one must be right.
+  const open = m.floor != -1;
+  const free = !pool.closed && !pool.short;
+  if (
+    rounds > max<u32>(1, m.capacity) ||
+    (open && (m.floor != m.first || pool.closed || (m.limit && (!free || m.limit != magazineEnd(m)))))
+  ) {
+    problem(BAD_GATE, at, <u32>m.floor, <u32>m.limit);
+  }
+  return rounds;
 }
 
 /** While a list is walked, what it names is NEVER: so an element named twice is seen. This takes that back. */

@@ -4,11 +4,13 @@
  * An instance serves one heap, made by heap_create or joined by heap_attach. All else is in memory.
  */
 import { arenaBump, arenaCreate, arenaNextChunk } from "./bump";
-import { Arena, heap, PAGE_SHIFT } from "./layout";
+import { Arena, PAGE_SHIFT, scratch } from "./layout";
 import { reclaim } from "./mempool";
+import { freePages } from "./pages";
 
-export { heap_attach, heap_create, heap_fail_nth, heap_scratch, heap_stats } from "./pages";
-export { arena_exit, arena_mark, arena_reset, arena_stats } from "./bump";
+export { heap_fail_nth } from "./pages";
+export { heap_attach, heap_create } from "./threads";
+export { arena_exit, arena_mark, arena_reset } from "./bump";
 export {
   mempool_alloc,
   mempool_alloc_bulk,
@@ -17,26 +19,27 @@ export {
   mempool_exit,
   mempool_free,
   mempool_free_check,
-  mempool_free_marked,
   mempool_mark,
-  mempool_prefill,
-  mempool_stats,
-  mempool_unmark,
   mempool_zalloc,
   mempool_zero,
 } from "./mempool";
 
-const ABI_VERSION: u32 = 1;
+const ABI_VERSION: u32 = 2;
 
 export function abi_version(): u32 {
   return ABI_VERSION;
 }
 
-/** Flushes all magazines and spare chunks; returns the bytes that pages got. */
+/** Where a host passes arrays of up to SCRATCH_WORDS words. */
+export function heap_scratch(): usize {
+  return scratch();
+}
+
+/** Flushes all magazines and spare chunks, and gives empty slabs back; returns the bytes that pages got. */
 export function heap_trim(): u32 {
-  const before = heap().freePages;
+  const before = freePages();
   reclaim();
-  return (heap().freePages - before) << PAGE_SHIFT;
+  return (freePages() - before) << PAGE_SHIFT;
 }
 
 /** An arena with one chunk of at least `chunkBytes`; null if there is no memory for it, also after reclaim. */

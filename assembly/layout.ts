@@ -8,6 +8,8 @@
  * be checked against them (check.ts) or rebuilt from them.
  */
 
+import { THREADS } from "./atomics";
+
 export const PAGE_SHIFT: u32 = 12;
 export const PAGE: u32 = 1 << PAGE_SHIFT;
 export const WASM_PAGE_SHIFT: u32 = 16;
@@ -30,16 +32,12 @@ export const PAGE_NUMBERS: u32 = 1 << 20;
  *            +-------------+-------------+
  *   slab     | cache       | slab        |   every page of a slab; cache is a multiple of 16
  *            +-------------+-------------+
- *   bit       0..3   4..23       24..43     44..63
- *            +------+-----------+----------+----------+
- *   free     | 1    | pages     | next     | previous |   first page of a free run; links are page numbers, 0 is none
- *            +------+-----------+----------+----------+
- *   free end | 2    | pages     | 0                   |   last page of a free run of two pages or more
- *            +------+-----------+---------------------+
- *   raw      | 3    | pages     | 0                   |   first page of a run the allocator itself uses
- *            +------+-----------+---------------------+
- *   nothing  | 0                                      |   not this heap's, or inside a free or raw run
- *            +----------------------------------------+
+ *   bit       0..3   4..23       24..63
+ *            +------+-----------+----------+
+ *   raw      | 3    | pages     | 0        |   every page of a run the allocator itself uses: pages from here to its end
+ *            +------+-----------+----------+
+ *   nothing  | 0                           |   a free page, or not this heap's
+ *            +-----------------------------+
  * ------------------------------------------------------------------------------------------------------------------ */
 export const LEAF_SHIFT: u32 = 22;
 export const LEAF_ENTRIES: u32 = 1 << (LEAF_SHIFT - PAGE_SHIFT);
@@ -47,21 +45,24 @@ export const LEAF_PAGES: u32 = (LEAF_ENTRIES * 8) >> PAGE_SHIFT;
 export const ROOT_ENTRIES: u32 = 1 << (32 - LEAF_SHIFT);
 
 export const TAG_MASK: u32 = 15;
-export const TAG_FREE: u32 = 1;
-export const TAG_FREE_END: u32 = 2;
 export const TAG_RAW: u32 = 3;
 
 /* ------------------------------------------------------------------------------------------------------------------ *
- * Bins of free runs, by length: two levels, as in TLSF (Masmano et al. 2004). Runs of 1..7 pages have a bin each; from
- * 8 pages on there are 8 bins to each power of two.
+ * The free pages: one bit each, in words of 64. A page of such words covers 128 MiB, and the Heap has a root of 32.
+ *
+ *   page number  19        15 14         6 5          0
+ *               +------------+------------+------------+
+ *               | root index | word       | bit        |
+ *               +------------+------------+------------+
  * ------------------------------------------------------------------------------------------------------------------ */
-export const BIN_ROW_SHIFT: u32 = 3;
-export const BINS_PER_ROW: u32 = 1 << BIN_ROW_SHIFT;
-/** Row 0 holds 1..7 pages; the last row that of 2^19 pages and more. */
-export const BIN_ROWS: u32 = 20 - BIN_ROW_SHIFT + 1;
+export const WORD_SHIFT: u32 = 6;
+export const WORDS_PER_PAGE: u32 = PAGE / 8;
+export const WORDS_SHIFT: u32 = 9;
+export const WORDS: u32 = PAGE_NUMBERS >> WORD_SHIFT;
+export const BITS_ROOT_ENTRIES: u32 = WORDS / WORDS_PER_PAGE;
 
 /* ------------------------------------------------------------------------------------------------------------------ *
- * What is in a list (list.ts) begins with its links: slabs in their cache's, pools and arenas in the heap's.
+ * What is in a list (list.ts) begins with its links: pools and arenas in the heap's.
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
 export class Link {
@@ -83,26 +84,41 @@ export class Link {
  *   NEVER     0000 0000   never carved, so never handed out
  *   RESERVED  0001 0000   in its pool's reserve
  *   FREE      0010 0000   returned to the slab
- *   CACHED    01tt tttt   in that thread's magazine
+ *   CACHED    01tt tttt   in that thread's magazine, or passing through its hands
  *   LIVE      1mtt tttt   handed out to that thread; m marks it while a bulk free looks its array over
+ *
+ * The summary is one word, so that one change tells everything that a slab's users must agree on:
+ *
+ *   bit       0..45        46          47..63
+ *            +------------+-----------+------------+
+ *            | groups     | kept      | out        |
+ *            +------------+-----------+------------+
+ *   groups: bit g is set if a state byte of group g may be FREE. Groups are of 8, 16, 32, ... state bytes.
+ *   kept:   it is in its cache's stack, or in the hands of the thread whose `slab` names it.
+ *   out:    elements that are neither FREE nor NEVER, not counting what is being taken or returned just now.
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
-export class Slab extends Link {
-  /** The cache it belongs to: what the page map says too. */
-  cache: usize;
-  /** Elements it has room for. */
+export class Slab {
+  /** The next in the stack. */
+  next: usize;
+  /** The thread that carved from it last. */
+  carver: u32;
+  summary: u64;
+  /** Elements it has room for; those it may carve, fewer where the pool has a limit; those carved so far. */
   count: u32;
-  /** Elements carved so far; those from here on were never handed out. */
+  end: u32;
   carved: u32;
-  /** State bytes that are FREE. */
-  free: u32;
-  /** No state byte below this index is FREE. */
-  hint: u32;
   /** Pages of its run, and the offset of the slab header in it: pages << 16 | offset of the first page's start. */
   pages: u32;
 }
 
 export const SLAB_HEADER: u32 = 32;
+
+export const GROUPS: u32 = 46;
+export const SLAB_GROUPS: u64 = ((<u64>1) << GROUPS) - 1;
+export const SLAB_KEPT: u64 = (<u64>1) << GROUPS;
+export const SLAB_OUT_SHIFT: u32 = GROUPS + 1;
+export const SLAB_OUT: u64 = (<u64>1) << SLAB_OUT_SHIFT;
 
 export const STATE_NEVER: u32 = 0x00;
 export const STATE_RESERVED: u32 = 0x10;
@@ -128,6 +144,12 @@ export const MAX_ALIGN: u32 = PAGE;
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
 export class Cache extends Link {
+  /**
+   * The stack of its slabs with something to give, a slab and a number that changes with every change; and a second
+   * one, to which a search for empty slabs moves those that are not.
+   */
+  partial: u64;
+  swept: u64;
   inverse: u32;
   shift: u32;
   /** No slab of this cache has an element of this index or a higher one; far below 2^32 / stride. */
@@ -136,15 +158,14 @@ export class Cache extends Link {
   smallPages: u32;
   largePages: u32;
   align: u32;
-  /** The list of its slabs with something to give: free > 0 or carved < count. */
-  partial: usize;
-  /** Slabs, their pages, and the elements that are not in them: cached, reserved or live. */
+  /** Slabs, their pages, and the elements they have room for: at most maxNr, or ENDED. */
   slabs: u32;
   slabPages: u32;
-  taken: u32;
-  /** Elements its slabs have room for. */
   room: u32;
-  /** Written and read by check.ts only. */
+  /** Changes when a slab becomes empty. */
+  emptied: u32;
+  maxNr: u32;
+  /** Written and read by check.ts and reap.ts only. */
   seenSlabs: u32;
   seenPartial: u32;
   seenCached: u32;
@@ -153,15 +174,91 @@ export class Cache extends Link {
   seenRoom: u32;
 }
 
+/** The room of a closed pool whose last element is home. */
+export const ENDED: u32 = -1;
+
 /* ------------------------------------------------------------------------------------------------------------------ *
- * A magazine (Bonwick and Adams 2001): a stack of rounds, the elements a thread can hand out without asking a slab.
+ * A pool: a cache, the reserve, and what its threads have to know of each other. It never moves. Its address is the
+ * owner the page map names for its slabs.
  *
- *   | round 0 | round 1 | ... | round n-1 | unused |           a round, 8 bytes:   | element | state byte's address |
- *   ^ magazine                            ^ top
+ * The reserve is a set of slots:
+ *
+ *   | slot 0 | slot 1 | ... | slot minNr-1 |         a slot, 4 bytes: an element, or 0
+ *   ^ reserve
  * ------------------------------------------------------------------------------------------------------------------ */
+@unmanaged
+export class Pool extends Cache {
+  /** An element's size as asked for; the stride may be longer. */
+  size: u32;
+  reserve: usize;
+  minNr: u32;
+  /** Elements in the reserve, and the fewest there ever were. */
+  currNr: u32;
+  lowestCurrNr: u32;
+  /**
+   * What sends its threads the slow way: not every slot is full; somebody waits; nothing is handed out any more. The
+   * first two are set to a number never used before, and cleared by a swap: so that only what was looked at is cleared.
+   */
+  short: u32;
+  waiting: u32;
+  closed: u32;
+  /** Changes when somebody starves: who sees it gives back what it has cached. */
+  call: u32;
+  /** Counts those who get in line, and gives such numbers. */
+  ticket: u32;
+  /** The thread that is just making it, plus one. */
+  maker: u32;
+  /** Its magazine; with threads, the address of a table of them, by thread number, and how far that is filled. */
+  magazines: usize;
+  places: u32;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ *
+ * A magazine (Bonwick and Adams 2001): the elements of one pool that one thread can hand out without asking anybody. Its
+ * address is that thread's handle of the pool. The rounds are a stack; the first few are in the same record.
+ *
+ *   | Magazine | round 0 | round 1 | ... | round n-1 |         a round, 8 bytes:   | element | state byte's address |
+ *              ^ first             ^ top             ^ end
+ *
+ * Nobody but its thread touches it, with two exceptions: anybody may shut the gate, and read the counts.
+ * ------------------------------------------------------------------------------------------------------------------ */
+@unmanaged
+export class Magazine {
+  /** The end of the last round. */
+  top: usize;
+  /** The state byte of what this thread hands out. */
+  live: u32;
+  /** The gate, one word of 8 bytes. An alloc with `top` at floor or below, a free with it at limit or above, goes the slow way. */
+  floor: usize;
+  limit: usize;
+  /** Of the pool, what a free needs. */
+  pool: usize;
+  inverse: u32;
+  shift: u32;
+  indexEnd: u32;
+  /** Elements the magazine ever handed out. */
+  allocs: u64;
+  first: usize;
+  /** Rounds it holds at most, and will when it has grown. 0: it caches nothing. */
+  capacity: u32;
+  fullCapacity: u32;
+  /** The pool's call that it has heard. */
+  call: u32;
+  /** Elements this thread took from slabs and reserve, less those it gave back there. */
+  taken: u32;
+  /** Its places in line, a record; 0 without threads. */
+  waiters: usize;
+  /** Allocations that only the reserve saved, those that asked for the reserve, and those that got nothing. */
+  reserveHits: u64;
+  preallocated: u64;
+  failures: u64;
+}
+
+/** Both ends of the gate shut. */
+export const GATE_SHUT: u64 = 0x00000000ffffffff;
+
 export const ROUND: u32 = 8;
 export const MAX_ROUNDS: u32 = 1024;
-export const SMALL_ROUNDS: u32 = 32;
 /** At most so many rounds go between a magazine and the slabs at once. */
 export const BATCH: u32 = 32;
 /** A magazine holds at most about this many bytes of elements, but always one. */
@@ -170,41 +267,27 @@ export const MAGAZINE_BYTES: u32 = 1 << 16;
 export const MAGAZINE_GROWS_AT: u32 = 16;
 /** And no magazine takes more than a 64th of what its heap may have. */
 export const MAGAZINE_SHARE_SHIFT: u32 = 6;
+/** With threads, no more than a 16th of maxNr is cached by one: a pool with a small maxNr caches nothing. */
+export const MAX_NR_SHARE_SHIFT: u32 = 4;
+
+/** The objects the allocator itself needs, pools, arenas, magazines and small reserves, are of this size or whole pages. */
+export const RECORD: u32 = 256;
+export const SMALL_ROUNDS: u32 = (RECORD - offsetof<Magazine>()) / ROUND;
 
 /* ------------------------------------------------------------------------------------------------------------------ *
- * A pool: a cache, a magazine, and the reserve. It never moves. Its address is its handle, and the owner the page map
- * names for its slabs.
+ * A place in line. Value and ticket are one word of 8 bytes: an element is handed over only to who still waits with that
+ * ticket.
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
-export class Pool extends Cache {
-  /** Elements the magazine ever handed out. */
-  allocs: u64;
-  /** The end of the magazine's last round, and the first one. */
-  top: usize;
-  magazine: usize;
-  /** A free with `top` here or above takes the slow way. 0 while the reserve is short or the pool closed. */
-  limit: usize;
-  /** Rounds the magazine has room for, and will have when it has grown. */
-  capacity: u32;
-  fullCapacity: u32;
-  /** An element's size as asked for; the stride may be longer. */
-  size: u32;
-  /** The reserve: a stack of elements, `currNr` of `minNr`. */
-  reserve: usize;
-  minNr: u32;
-  currNr: u32;
-  /** At most this many elements cached, reserved and live together. */
-  maxNr: u32;
-  closed: u32;
-  lowestCurrNr: u32;
-  /** Allocations that only the reserve saved, those that asked for the reserve, and those that got nothing. */
-  reserveHits: u64;
-  preallocated: u64;
-  failures: u64;
+export class Waiter {
+  /** 0: not in use; WAITING; WOKEN_CLOSED; else the element handed over. */
+  value: u32;
+  ticket: u32;
+  spare: u64;
 }
-
-/** The objects the allocator itself needs, pools, arenas, small magazines and reserves, are of this size or whole pages. */
-export const RECORD: u32 = 256;
+export const WAITERS: u32 = RECORD / offsetof<Waiter>();
+export const WAITING: u32 = 1;
+export const WOKEN_CLOSED: u32 = 2;
 
 /* ------------------------------------------------------------------------------------------------------------------ *
  * An arena: memory handed out by adding, given back all at once. A list of chunks, each a raw run:
@@ -221,6 +304,8 @@ export class Arena extends Link {
   chunkPages: u32;
   pages: u32;
   chunks: u32;
+  /** The only thread that may touch it. */
+  thread: u32;
 }
 
 
@@ -234,16 +319,53 @@ export class ArenaChunk {
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ *
- * The heap: the first two pages of what it manages (from 1 KiB on where it owns the memory from address 0).
+ * A thread: one instance at work on the heap. What it is in the middle of stands here before it begins, so that another
+ * can finish it: see reap.ts. They lie in the Heap, by number.
+ * ------------------------------------------------------------------------------------------------------------------ */
+@unmanaged
+export class Thread {
+  number: u32;
+  /** 0: nobody's. ALIVE, or DEAD while it is being reaped. */
+  alive: u32;
+  /** What the host knows it by. */
+  label: u32;
+  /** Changes when somebody starves. */
+  nudge: u32;
+  /** A run of pages: page | pages << 20 | what about it | a number that changes with every change << RUN_SHIFT. */
+  run: u64;
+  /** Where a record being allocated passes through. */
+  round: u64;
+  /** The slab it takes from or returns to. */
+  slab: usize;
+  /** The element it puts into a reserve or takes out. */
+  hand: usize;
+  /** Words through which a host passes arrays. Thread 0's are in the Heap, the others' a page of their own. */
+  scratch: usize;
+  runs: u32;
+  spare0: u64;
+  spare1: u64;
+}
+export const THREAD_SHIFT: u32 = 6;
+export const MAX_THREADS: u32 = 64;
+export const ALIVE: u32 = 1;
+export const DEAD: u32 = 2;
+/** All of the run is this thread's. */
+export const RUN_OURS: u64 = (<u64>1) << 40;
+/** Runs come or go: what is counted by slab and page may not be up to date. */
+export const RUN_SOON: u64 = (<u64>1) << 41;
+export const RUN_SHIFT: u32 = 42;
+export const SCRATCH_WORDS: u32 = 256;
+
+/* ------------------------------------------------------------------------------------------------------------------ *
+ * The heap: the first pages of what it manages (from 1 KiB on where it owns the memory from address 0).
  *
- *   | Heap | bins | scratch | root of the page map |
+ *   | Heap | records | scratch | root of the free bits | root of the page map | threads |
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
 export class Heap {
   magic: u32;
-  /** Pages under this heap, those of them in free runs, and the most it may have. */
+  /** Pages under this heap, and the most it may have. */
   pages: u32;
-  freePages: u32;
   maxPages: u32;
   /** 1: takes more by memory.grow. */
   grows: u32;
@@ -254,51 +376,48 @@ export class Heap {
   arenaCount: u32;
   /** Counts down at each request for pages; the one that brings it to 0 is refused. 0: none is. */
   failCountdown: u32;
-  /** Bit r: row r of the bins has a run. */
-  rows: u32;
-  /** Where a record being allocated passes through. */
-  round: u64;
-  /** Leaves of the page map that there are; those of them not yet in use, and where the next of them is. */
+  /** Leaves of the page map that there are. */
   leaves: u32;
-  spareLeaves: u32;
-  spareLeaf: usize;
-  /** Nothing: the cache of records, which follows, must lie at a multiple of 16. */
-  spare0: u32;
-  spare1: u64;
+  /** No word of free bits before this one has a bit set, as far as is known. */
+  hint: u32;
+  /** Numbers of threads there ever were. */
+  threads: u32;
+  /** Threads that died here: from the first on, counts for statistics may be off. */
+  reaped: u32;
+  /** Who changes the lists of pools and arenas, and the threads: its number plus one. */
+  lock: u32;
 }
 
 export const HEAP_MAGIC: u32 = 0x6c6f6f70;
 /** Where the heap lies if it owns the memory from address 0: writes through a null pointer miss it. */
 export const HEAP_AT_ZERO: u32 = 1024;
-export const HEAP_PAGES: u32 = 2;
+export const HEAP_PAGES: u32 = THREADS ? 3 : 2;
 
 /** The cache of records, at a multiple of 16. */
-export const HEAP_RECORDS: u32 = 80;
-/** One byte a row: its bins with a run. */
-export const HEAP_ROW_BINS: u32 = HEAP_RECORDS + 80;
-/** One u32 a bin: its first run, a page number. */
-export const HEAP_BINS: u32 = HEAP_ROW_BINS + 32;
-/** Words through which a host passes arrays: bulk operations, reports of check.ts. */
-export const HEAP_SCRATCH: u32 = HEAP_BINS + 4 * BIN_ROWS * BINS_PER_ROW;
-export const SCRATCH_WORDS: u32 = 256;
-export const HEAP_ROOT: u32 = HEAP_SCRATCH + 4 * SCRATCH_WORDS;
-export const HEAP_BYTES: u32 = HEAP_ROOT + 4 * ROOT_ENTRIES;
+export const HEAP_RECORDS: u32 = 64;
+export const HEAP_SCRATCH: u32 = HEAP_RECORDS + 112;
+export const HEAP_BITS_ROOT: u32 = HEAP_SCRATCH + 4 * SCRATCH_WORDS;
+export const HEAP_ROOT: u32 = HEAP_BITS_ROOT + 4 * BITS_ROOT_ENTRIES;
+export const HEAP_THREADS: u32 = HEAP_ROOT + 4 * ROOT_ENTRIES;
+export const HEAP_BYTES: u32 = HEAP_THREADS + ((THREADS ? MAX_THREADS : 1) << THREAD_SHIFT);
 
 /** Halts if a drawing above and its struct have come apart. Costs nothing: every condition is a constant. */
 export function checkLayout(): void {
   assert(offsetof<Slab>() == SLAB_HEADER);
-  assert(offsetof<Cache>() == HEAP_ROW_BINS - HEAP_RECORDS);
-  assert(offsetof<Heap>() == HEAP_RECORDS);
+  assert(offsetof<Heap>() <= HEAP_RECORDS && offsetof<Cache>() <= HEAP_SCRATCH - HEAP_RECORDS);
   // A cache's address must not look like a tag in the page map.
   assert(!(HEAP_RECORDS & TAG_MASK) && !(HEAP_AT_ZERO & TAG_MASK));
-  assert(offsetof<Pool>() <= RECORD && offsetof<Arena>() <= RECORD);
-  assert(BIN_ROWS <= 32 && BINS_PER_ROW == 8);
+  // What is changed in one word of 8 bytes lies at a multiple of 8.
+  assert(!((HEAP_RECORDS + offsetof<Cache>("partial")) & 7) && !(HEAP_THREADS & 7) && !(HEAP_SCRATCH & 7));
+  assert(!(offsetof<Magazine>("floor") & 7) && offsetof<Magazine>("limit") == offsetof<Magazine>("floor") + 4);
+  assert(!(offsetof<Thread>("run") & 7) && offsetof<Thread>() == 1 << THREAD_SHIFT);
+  assert(offsetof<Pool>() <= RECORD && offsetof<Arena>() <= RECORD && MAX_THREADS << 2 <= RECORD);
   assert(HEAP_AT_ZERO + HEAP_BYTES <= HEAP_PAGES << PAGE_SHIFT);
-  assert(SMALL_ROUNDS * ROUND == RECORD);
 }
 
-// The heap this instance serves. Set once when the instance creates or joins it; the heap itself is all in memory.
+// The heap this instance serves, and its thread. Set once when the instance creates or joins it; all else is in memory.
 let heapAddress: usize = 0;
+let threadAddress: usize = 0;
 
 
 @inline
@@ -312,8 +431,33 @@ export function heapBase(): usize {
   return heapAddress;
 }
 
-export function serveHeap(address: usize): void {
+/** The Thread of a number, also one that never was. */
+@inline
+export function threadAt(number: u32): usize {
+  return heapAddress + HEAP_THREADS + (number << THREAD_SHIFT);
+}
+
+/** This thread. Without threads there is one. */
+@inline
+export function self(): Thread {
+  return changetype<Thread>(THREADS ? threadAddress : heapAddress + HEAP_THREADS);
+}
+
+
+@inline
+export function selfNumber(): u32 {
+  return THREADS ? self().number : 0;
+}
+
+/** Words through which a host passes arrays to this thread's calls, and gets numbers back. */
+@inline
+export function scratch(): usize {
+  return self().scratch;
+}
+
+export function serveHeap(address: usize, thread: usize): void {
   heapAddress = address;
+  threadAddress = thread;
 }
 
 

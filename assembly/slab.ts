@@ -2,34 +2,58 @@
  * Slabs: elements of one size, with no header on any of them.
  *
  * Owns the Cache and the Slab, and the state bytes NEVER and FREE. Calls pages (runs) and bump (the unused end of a
- * fresh slab). What it hands out it marks CACHED: the caller says LIVE or RESERVED.
+ * fresh slab). What it hands out it marks CACHED: the caller says LIVE or RESERVED. Never waits: a slab is taken from by
+ * one thread at a time, which has popped it off the cache's stack; others take from other slabs, or make one. Elements
+ * are returned by anybody, any time, by a byte and a change of the slab's summary.
  *
- * Invariants (check.ts walks them), for each slab:
- * - `free` is the number of FREE state bytes, all at or above index `hint` and below `carved`;
+ * Invariants (check.ts walks them, when no thread is in the middle of something), for each slab:
+ * - `out` is the number of state bytes that are neither FREE nor NEVER;
+ * - the group of each FREE state byte has its bit set;
  * - the bytes from `carved` on are NEVER;
- * - it is in its cache's list if and only if it has something to give: free > 0 or carved < count;
- * - not all its elements are home: a slab that becomes empty goes back to pages at once. (One made ahead of need, by
- *   mempool_prefill, may be unused so far.)
+ * - it is kept, in one of its cache's two stacks, if and only if it has something to give: a FREE byte or carved < end.
+ *
+ * A slab that becomes empty goes back to pages when the search for such comes by: it takes a few steps each time one
+ * becomes empty, and looks at all of them when memory is short, in heap_trim, and when the pool has closed.
  */
+import { atomicAdd, atomicAnd, atomicLoad, atomicOr, atomicStore, atomicSwap, guess, THREADS } from "./atomics";
 import { carve } from "./bump";
 import {
   alignUp,
   Cache,
+  ENDED,
+  GROUPS,
+  heap,
   heapBase,
-  Heap,
   HEAP_RECORDS,
   PAGE,
   PAGE_SHIFT,
   RECORD,
+  self,
+  selfNumber,
   Slab,
+  SLAB_GROUPS,
   SLAB_HEADER,
+  SLAB_KEPT,
+  SLAB_OUT,
   STATE_CACHED,
   STATE_FREE,
   STATE_LIVE,
   STATES_FREE,
+  Thread,
+  threadAt,
 } from "./layout";
-import { listPush, listRemove } from "./list";
-import { entryAt, entryWrite, isRaw, rawAlloc, rawFree, runAlloc, runFree } from "./pages";
+import {
+  entryAt,
+  entryWrite,
+  isRaw,
+  rawAlloc,
+  rawFree,
+  runAlloc,
+  runClaim,
+  runFree,
+  runSettled,
+  runSoon,
+} from "./pages";
 
 /** Elements of whole cache lines do not straddle them. */
 const LINE: u32 = 64;
@@ -37,6 +61,8 @@ const LINE: u32 = 64;
 const LARGE_PAGES: u32 = 16;
 /** A refill looks at no more slabs than this, once it has got something. */
 const REFILL_SLABS: u32 = 4;
+/** When a slab becomes empty, the search for such goes so many slabs further. */
+const SWEEP_SLABS: u32 = 4;
 
 /**
  * State bytes of a slab, with the padding of NEVER: an address in what is left over at the end of the run, at a multiple
@@ -87,6 +113,7 @@ export function cacheInit(cache: Cache, size: u32, align: u32): void {
   cache.shift = shift;
   cache.stride = stride;
   cache.align = align;
+  cache.maxNr = -1;
   let pages: u32 = 1;
   const own = cache == records();
   while (!own && wasteIn(cache, pages) > (pages << PAGE_SHIFT) >>> (pages <= 4 ? 6 : 3)) pages++;
@@ -140,67 +167,170 @@ export function slabPage(slab: Slab): u32 {
   return (changetype<u32>(slab) - (slab.pages & 0xffff)) >>> PAGE_SHIFT;
 }
 
-/** The list of a cache's slabs with something to give. */
+/** Whether the next slab of a cache is a large one. */
+@inline
+export function wantsLarge(cache: Cache): bool {
+  return atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("slabPages")) >= LARGE_PAGES;
+}
+
+
+@inline
+export function summaryAt(slab: usize): usize {
+  return slab + offsetof<Slab>("summary");
+}
+
+/** log2 of the state bytes in a group: the fewest with which all of `count` have a group. */
+@inline
+export function groupShift(count: u32): u32 {
+  return 35 - clz<u32>((count - 1) / (GROUPS << 3));
+}
+
+/** A thread says which slab it is about to take from or return to, so that another can put it right: see reap.ts. */
+@inline
+function announce(slab: usize): void {
+  if (THREADS) atomicStore<u32>(changetype<usize>(self()) + offsetof<Thread>("slab"), slab);
+}
+
+/** Puts a slab, kept but by nobody else, on a stack. */
+export function slabPush(stack: usize, slab: usize): void {
+  let head: u64;
+  do {
+    head = atomicLoad<u64>(stack);
+    atomicStore<u32>(slab + offsetof<Slab>("next"), <u32>head);
+    // The number says that the stack is not what it was, also where its head is the same slab again.
+  } while (!atomicSwap<u64>(stack, head, (((head >> 32) + 1) << 32) | (<u64>slab)));
+}
+
+/** Takes the first slab off a stack, for this thread alone to take from; 0 if there is none. */
+function slabPop(stack: usize): usize {
+  while (true) {
+    const head = atomicLoad<u64>(stack);
+    const slab = <u32>head;
+    if (!slab) return 0;
+    announce(slab);
+    // If the slab is gone by now, this is any word; but then the swap fails.
+    const next = guess<u32>(slab + offsetof<Slab>("next"));
+    if (atomicSwap<u64>(stack, head, (((head >> 32) + 1) << 32) | (<u64>next))) return slab;
+  }
+}
+
+
 @inline
 function partialOf(cache: Cache): usize {
   return changetype<usize>(cache) + offsetof<Cache>("partial");
 }
 
-/** Whether the next slab of a cache is a large one. */
+
 @inline
-export function wantsLarge(cache: Cache): bool {
-  return cache.slabPages >= LARGE_PAGES;
+function sweptOf(cache: Cache): usize {
+  return changetype<usize>(cache) + offsetof<Cache>("swept");
 }
 
-/** A new slab, in the cache's list; null if there is no run for it. */
-export function slabCreate(cache: Cache, large: bool): Slab {
-  let pages = large ? cache.largePages : cache.smallPages;
-  let page = runAlloc(pages);
-  if (!page && pages > cache.smallPages) page = runAlloc((pages = cache.smallPages));
-  if (!page) return changetype<Slab>(0);
-  const count = countIn(cache, pages);
-  const head = firstOffset(cache, count) - SLAB_HEADER;
+
+@inline
+function addTo(cache: Cache, field: usize, by: u32): void {
+  atomicAdd<u32>(changetype<usize>(cache) + field, by);
+}
+
+/** A new slab, in this thread's hands; 0 if there is no run for it, or the cache has all elements it may have. */
+function slabCreate(cache: Cache): usize {
+  let pages = wantsLarge(cache) ? cache.largePages : cache.smallPages;
+  let page: u32 = 0;
+  let end: u32;
+  runSoon();
+  while (true) {
+    const room = atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("room"));
+    end = room == ENDED ? 0 : min(countIn(cache, pages), cache.maxNr - room);
+    if (!end) break;
+    if (!atomicSwap<u32>(changetype<usize>(cache) + offsetof<Cache>("room"), room, room + end)) continue;
+    page = runAlloc(pages);
+    if (page) break;
+    addTo(cache, offsetof<Cache>("room"), -end);
+    if (pages == cache.smallPages) break;
+    pages = cache.smallPages;
+  }
+  if (!page) {
+    runSettled();
+    return 0;
+  }
+  const room = countIn(cache, pages);
+  const head = firstOffset(cache, room) - SLAB_HEADER;
   const address = (page << PAGE_SHIFT) + head;
-  memory.fill(address - stateBytes(count), 0, stateBytes(count));
+  memory.fill(address - stateBytes(room), 0, stateBytes(room));
   const slab = changetype<Slab>(address);
-  slab.cache = changetype<usize>(cache);
-  slab.count = count;
+  slab.carver = selfNumber();
+  atomicStore<u64>(summaryAt(address), SLAB_KEPT);
+  slab.count = room;
+  slab.end = end;
   slab.carved = 0;
-  slab.free = 0;
-  slab.hint = count;
   slab.pages = (pages << 16) | head;
   for (let i: u32 = 0; i < pages; i++) entryWrite(page + i, (<u64>changetype<u32>(cache)) | ((<u64>address) << 32));
-  cache.slabs++;
-  cache.slabPages += pages;
-  cache.room += count;
-  listPush(partialOf(cache), slab);
-  return slab;
+  addTo(cache, offsetof<Cache>("slabs"), 1);
+  addTo(cache, offsetof<Cache>("slabPages"), pages);
+  announce(address);
+  runSettled();
+  return address;
 }
 
-/** Gives an empty slab, which is in the list, back to pages. */
+/** Gives an empty slab, in this thread's hands, back to pages. */
 function slabRetire(cache: Cache, slab: Slab): void {
-  listRemove(partialOf(cache), slab);
   const pages = slabPages(slab);
-  cache.slabs--;
-  cache.slabPages -= pages;
-  cache.room -= slab.count;
-  runFree(slabPage(slab), pages);
+  const end = slab.end;
+  const page = slabPage(slab);
+  runClaim(page, pages);
+  // Before the pages can be another's: a slab at the same place is not this one.
+  announce(0);
+  addTo(cache, offsetof<Cache>("slabs"), -1);
+  addTo(cache, offsetof<Cache>("slabPages"), -pages);
+  runFree(page, pages);
+  // Last: who sees no room left in a closed pool ends it.
+  addTo(cache, offsetof<Cache>("room"), -end);
+  runSettled();
 }
 
-/** Gives back slabs made last and not yet used. */
-export function slabRetireUnused(cache: Cache): void {
-  for (let at = cache.partial; at && !changetype<Slab>(at).carved; at = cache.partial) {
-    slabRetire(cache, changetype<Slab>(at));
+/**
+ * Moves up to `most` slabs from one of a cache's stacks to the other, and gives those that are empty back to pages
+ * instead. Never has more than one in hand, so that all others stay to be had.
+ */
+function sweep(cache: Cache, from: usize, to: usize, most: u32): void {
+  for (; most; most--) {
+    const slab = slabPop(from);
+    if (!slab) break;
+    if (isEmpty(slab) && !namedByOthers(slab)) slabRetire(cache, changetype<Slab>(slab));
+    else slabPush(to, slab);
   }
+  announce(0);
 }
 
-/** Gives all empty slabs back, also those made ahead of need. O(slabs in the list). */
-export function slabRetireAll(cache: Cache): void {
-  for (let at = cache.partial; at;) {
-    const slab = changetype<Slab>(at);
-    at = slab.next;
-    if (slab.free == slab.carved) slabRetire(cache, slab);
+/** Gives all empty slabs back to pages. True if one went. */
+export function slabSweepAll(cache: Cache): bool {
+  const before = atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("slabPages"));
+  const emptiedAt = changetype<usize>(cache) + offsetof<Cache>("emptied");
+  let emptied: u32;
+  do {
+    // One that becomes empty while it is in hand is found by nobody else: then all are looked at once more.
+    emptied = atomicLoad<u32>(emptiedAt);
+    sweep(cache, partialOf(cache), sweptOf(cache), -1);
+    sweep(cache, sweptOf(cache), partialOf(cache), -1);
+  } while (THREADS && atomicLoad<u32>(emptiedAt) != emptied);
+  return atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("slabPages")) < before;
+}
+
+/** Whether all elements of a slab, which must be in this thread's hands, are home. */
+@inline
+function isEmpty(slab: usize): bool {
+  return atomicLoad<u64>(summaryAt(slab)) < SLAB_OUT;
+}
+
+/** Whether another thread, perhaps a dead one, has yet to finish something with the slab. */
+function namedByOthers(slab: usize): bool {
+  if (!THREADS) return false;
+  for (let number: u32 = 0; number < heap().threads; number++) {
+    const thread = threadAt(number);
+    if (thread != changetype<usize>(self()) && <usize>atomicLoad<u32>(thread + offsetof<Thread>("slab")) == slab)
+      return true;
   }
+  return false;
 }
 
 /**
@@ -210,63 +340,137 @@ export function slabRetireAll(cache: Cache): void {
 export function slabRefill(cache: Cache, rounds: usize, want: u32): u32 {
   let got: u32 = 0;
   for (let looks: u32 = 0; got < want && (!got || looks < REFILL_SLABS); looks++) {
-    let slab = changetype<Slab>(cache.partial);
-    if (!changetype<usize>(slab)) {
+    let slab = slabPop(partialOf(cache));
+    if (!slab) slab = slabPop(sweptOf(cache));
+    if (!slab) {
       if (got) break;
-      slab = slabCreate(cache, wantsLarge(cache));
-      if (!changetype<usize>(slab)) break;
+      slab = slabCreate(cache);
+      if (!slab) break;
     }
-    got += slab.free
-      ? takeFree(cache, slab, rounds + (got << 3), want - got)
-      : carve(cache, slab, rounds + (got << 3), want - got);
-    if (!slab.free && slab.carved == slab.count) listRemove(partialOf(cache), slab);
+    got += slabTake(cache, changetype<Slab>(slab), rounds + (got << 3), want - got);
   }
-  cache.taken += got;
+  announce(0);
   return got;
 }
 
-/** Takes up to `want` returned elements of `slab`, lowest first, eight state bytes at a look. */
-function takeFree(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
+/** Takes up to `want` elements of a slab in this thread's hands, and lets go of it. */
+function slabTake(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
+  const summary = summaryAt(changetype<usize>(slab));
+  // What is returned from here on sets its bit anew.
+  let groups = atomicAnd<u64>(summary, ~SLAB_GROUPS);
+  groups &= SLAB_GROUPS;
+  const shift = groupShift(slab.count);
+  let got: u32 = 0;
+  while (groups) {
+    const group = <u32>ctz<u64>(groups);
+    got += takeFree(cache, slab, group << (shift - 3), 1 << (shift - 3), rounds + (got << 3), want - got);
+    if (got == want) break;
+    groups &= groups - 1;
+  }
+  if (got < want) got += carve(cache, slab, rounds + (got << 3), want - got);
+  let old: u64;
+  let now: u64;
+  do {
+    old = atomicLoad<u64>(summary);
+    now = (old | groups) + <u64>got * SLAB_OUT;
+    if (!(now & SLAB_GROUPS) && slab.carved == slab.end) now &= ~SLAB_KEPT;
+  } while (!atomicSwap<u64>(summary, old, now));
+  if (now & SLAB_KEPT) slabPush(partialOf(cache), changetype<usize>(slab));
+  return got;
+}
+
+/** Takes up to `want` returned elements of `slab` in some words of eight state bytes, lowest first. */
+function takeFree(cache: Cache, slab: Slab, word: u32, words: u32, rounds: usize, want: u32): u32 {
   const stride = cache.stride;
   const first = firstElement(slab);
-  let left = min(want, slab.free);
-  const got = left;
-  slab.free -= got;
-  let group = slab.hint >>> 3;
-  while (true) {
-    assert(group << 3 < slab.count);
-    // Index group * 8 is the highest byte of the word: states run downwards.
-    const at = changetype<usize>(slab) - 8 - (group << 3);
-    const word = load<u64>(at);
+  let got: u32 = 0;
+  // Index 0 is the highest byte of a word: states run downwards. What is beyond the last is NEVER, or of no slab.
+  for (const end = min(word + words, (slab.count + 7) >>> 3); word < end; word++) {
+    const states = statesOf(slab, word);
     // Bit 5 alone says FREE; in CACHED and LIVE it is part of a thread's number.
-    let found = word & STATES_FREE & ~((word >> 1) | (word >> 2));
+    let found = states & STATES_FREE & ~((states >> 1) | (states >> 2));
     while (found) {
+      if (got == want) return got;
       const lead = <u32>clz<u64>(found);
-      const bit: u64 = 0x8000000000000000 >> lead;
-      const index = (group << 3) + (lead >>> 3);
-      found ^= bit;
-      const state = changetype<usize>(slab) - 1 - index;
-      store<u8>(state, STATE_CACHED);
+      const index = (word << 3) + (lead >>> 3);
+      found ^= 0x8000000000000000 >> lead;
+      const state = stateOf(slab, index);
+      store<u8>(state, stateCached());
       store<u64>(rounds, (<u64>(first + index * stride)) | ((<u64>state) << 32));
       rounds += 8;
-      if (--left == 0) {
-        slab.hint = index + 1;
-        return got;
-      }
+      got++;
     }
-    group++;
+  }
+  return got;
+}
+
+/** Eight state bytes. */
+@inline
+function statesOf(slab: Slab, word: u32): u64 {
+  return atomicLoad<u64>(changetype<usize>(slab) - 8 - (word << 3));
+}
+
+/** CACHED, in this thread's hands. */
+@inline
+export function stateCached(): u32 {
+  return STATE_CACHED | selfNumber();
+}
+
+/**
+ * Takes back `rounds` elements, from the newest round down to `rounds`, all CACHED by this thread. Adjacent ones of one
+ * slab are told to it together.
+ *
+ * Ordering: the store of FREE publishes what was written to the element before: who scans the group for another's sake
+ * may take it from then on. The swap of the summary comes after it, so that of a thread that clears the group's bit and
+ * then looks, and this one, one sees the other.
+ */
+export function slabReturn(cache: Cache, rounds: usize, top: usize): void {
+  while (top > rounds) {
+    const slab = slabOf(entryAt(load<u32>(top - 8)));
+    const at = changetype<usize>(slab);
+    const shift = groupShift(slab.count);
+    announce(at);
+    let groups: u64 = 0;
+    let n: u32 = 0;
+    do {
+      const state = load<u32>(top - 4);
+      // Its state bytes lie below the slab, none further than there are elements.
+      if (at - 1 - state >= slab.count) break;
+      atomicStore<u8>(state, <u8>STATE_FREE);
+      groups |= (<u64>1) << ((at - 1 - state) >>> shift);
+      n++;
+      top -= 8;
+    } while (top > rounds);
+    slabGive(cache, at, groups, n);
   }
 }
 
-/** Takes back one element, given its state byte. Its slab goes back to pages if it was the last one out. */
-export function slabReturn(cache: Cache, element: usize, state: usize): void {
-  const slab = slabOf(entryAt(element));
-  store<u8>(state, STATE_FREE);
-  const index = <u32>(changetype<usize>(slab) - 1 - state);
-  if (index < slab.hint) slab.hint = index;
-  if (!slab.free && slab.carved == slab.count) listPush(partialOf(cache), slab);
-  cache.taken--;
-  if (++slab.free == slab.carved) slabRetire(cache, slab);
+/** Makes elements from `from` to before `to`, never carved, FREE. The slab is in this thread's hands. */
+export function slabSkip(slab: Slab, from: u32, to: u32): void {
+  const shift = groupShift(slab.count);
+  let groups: u64 = 0;
+  for (; from < to; from++) {
+    atomicStore<u8>(stateOf(slab, from), <u8>STATE_FREE);
+    groups |= (<u64>1) << (from >>> shift);
+  }
+  atomicOr<u64>(summaryAt(changetype<usize>(slab)), groups);
+}
+
+/** Says that `n` elements of a slab are FREE, in these groups. From here on the slab may be gone. */
+export function slabGive(cache: Cache, slab: usize, groups: u64, n: u32): void {
+  let old: u64;
+  let now: u64;
+  do {
+    old = atomicLoad<u64>(summaryAt(slab));
+    now = (old | groups | SLAB_KEPT) - <u64>n * SLAB_OUT;
+  } while (!atomicSwap<u64>(summaryAt(slab), old, now));
+  // It had nothing to give, so nobody kept it: now it is in our hands.
+  if (!(old & SLAB_KEPT)) slabPush(partialOf(cache), slab);
+  announce(0);
+  if (now < SLAB_OUT) {
+    addTo(cache, offsetof<Cache>("emptied"), 1);
+    sweep(cache, partialOf(cache), sweptOf(cache), SWEEP_SLABS);
+  }
 }
 
 /** The cache of the allocator's own objects. */
@@ -278,8 +482,7 @@ export function records(): Cache {
 /** A zeroed record; 0 if there is no memory. */
 export function recordAlloc(): usize {
   const cache = records();
-  if (!cache.stride) cacheInit(cache, RECORD, 16);
-  const round = heapBase() + offsetof<Heap>("round");
+  const round = changetype<usize>(self()) + offsetof<Thread>("round");
   if (!slabRefill(cache, round, 1)) return 0;
   store<u8>(load<u32>(round, 4), STATE_LIVE);
   const record = load<u32>(round);
@@ -288,7 +491,15 @@ export function recordAlloc(): usize {
 }
 
 export function recordFree(record: usize): void {
-  slabReturn(records(), record, stateAt(records(), record));
+  elementReturn(records(), record, stateAt(records(), record));
+}
+
+/** Takes back one element, in this thread's hands. */
+export function elementReturn(cache: Cache, element: usize, state: usize): void {
+  const round = changetype<usize>(self()) + offsetof<Thread>("round");
+  store<u32>(round, <u32>element);
+  store<u32>(round, <u32>state, 4);
+  slabReturn(cache, round, round + 8);
 }
 
 /** Memory for the allocator itself, not zeroed if longer than a record; 0 if there is none. */

@@ -1,19 +1,22 @@
 /*
  * The ABI of core.wasm, core.imported.wasm and core.shared.wasm, for hosts in any language.
  *
- * Every parameter and result is an i32, read as unsigned; an address is a byte offset in the module's memory, and 0 is
+ * Every parameter and result is an i32, read as unsigned, or where it says double an f64; an address is a byte offset in the module's memory, and 0 is
  * none. Nothing is imported but, by the latter two, the memory ("env" "memory"). Handles of pools and arenas, and the
  * addresses of arrays, are not checked: a wrong one may trap or do damage. Element addresses are checked, all of them, by
  * every free. Besides that only a fault of ours, or damage to the allocator's own structures, traps.
  *
- * One instance serves one heap. Nothing here waits. The version is 1; a change that breaks a caller raises it.
+ * One instance serves one heap, and in core.shared.wasm is one of its threads: at most 64. Instances, and handles of pools,
+ * are not shared: each thread has its own. mempool_alloc and mempool_free, and what is made of them, never wait for another
+ * thread. Those that may, for some tens of milliseconds, while another has the lock of the heap's lists, say so. Only
+ * mempool_alloc_wait sleeps. The version is 2; a change that breaks a caller raises it.
  */
 #ifndef WASM_MEMPOOL_ABI_H
 #define WASM_MEMPOOL_ABI_H
 #include <stdint.h>
 
 typedef uint32_t address; /* 0: none */
-typedef uint32_t pool;    /* a handle, and an address the caller must leave alone */
+typedef uint32_t pool;    /* a thread's handle, and an address the caller must leave alone */
 typedef uint32_t arena;
 
 uint32_t abi_version(void);
@@ -28,19 +31,19 @@ uint32_t abi_version(void);
  */
 address heap_create(uint32_t base, uint32_t bytes, uint32_t max_pages, uint32_t grows);
 
-/* Has this instance serve a heap that another instance made in the same memory. 0 if there is none at `heap`. */
-uint32_t heap_attach(address heap);
-
 /*
- * Seven doubles: pages of 4 KiB; the most it may have; free pages; pages in the longest free run; grows; pools; arenas.
- * Returns their address, in the scratch area.
+ * Has this instance serve a heap that another instance made in the same memory; in core.shared.wasm as a thread of its own,
+ * which the host may find again by `label`, any number. 0 if there is no heap at `heap`, or 64 threads already, or no memory.
  */
-address heap_stats(void);
+uint32_t heap_attach(address heap, uint32_t label);
 
-/* 256 words a host may use to pass arrays. Statistics and the checker write there too. */
+/* 256 words of this thread's a host may use to pass arrays. */
 address heap_scratch(void);
 
-/* Gives cached elements and spare arena chunks back to the page layer; returns the bytes it got. O(pools). */
+/*
+ * Gives cached elements, empty slabs and this thread's spare arena chunks back to the page layer; returns the bytes it got.
+ * Does nothing while another thread has the lock. O(pools, slabs).
+ */
 uint32_t heap_trim(void);
 
 /*
@@ -66,7 +69,7 @@ enum {
 /*
  * A pool with `min_nr` elements in reserve; 0 if an argument is out of range or memory is gone, and nothing has changed.
  * size: 1 to 2^24 bytes. align: a power of two to 4096. min_nr: to 2^28, not above max_nr. max_nr: the most elements
- * cached, in reserve and handed out together; 0xffffffff: no cap. O(min_nr).
+ * cached, in reserve and handed out together; 0xffffffff: no cap. O(min_nr). May wait for the lock.
  */
 pool mempool_create(uint32_t size, uint32_t align, uint32_t min_nr, uint32_t max_nr);
 
@@ -82,13 +85,7 @@ address mempool_alloc_preallocated(pool p);
 /* Zeroes an element just allocated, and returns it; 0 stays 0. */
 address mempool_zero(pool p, address element);
 
-/*
- * Makes slabs until the next `count` allocations cannot fail, the reserve counted in, as long as nobody else takes memory
- * in between: 1; or 0, and nothing has changed.
- */
-uint32_t mempool_prefill(pool p, uint32_t count);
-
-/* Fills an array of `count` words with elements: 1; or none and 0, and nothing has changed. */
+/* Fills an array of `count` words with elements: 1; or 0, and those it could have are back. */
 uint32_t mempool_alloc_bulk(pool p, address array, uint32_t count);
 
 /* Takes an element back. MEMPOOL_FREED, also for 0; MEMPOOL_FREED_LAST; or an error, and nothing has changed. O(1). */
@@ -98,28 +95,19 @@ int32_t mempool_free(pool p, address element);
 int32_t mempool_free_check(pool p, address element);
 
 /*
- * A bulk free in two steps, so that it is all or none. mempool_mark marks `count` elements and returns count; or marks
- * none and returns the index of the first that may not be freed or is there twice. mempool_free_marked frees marked
- * elements and returns MEMPOOL_FREED or MEMPOOL_FREED_LAST. mempool_unmark takes marks back. 0 is skipped by all three.
+ * For a bulk free that is all or none. Marks `count` elements and returns count; or marks none and returns the index of the
+ * first that may not be freed or is there twice. With mark 0: takes marks back. 0 is skipped. Marked elements may be freed.
  */
-uint32_t mempool_mark(pool p, address array, uint32_t count);
-int32_t mempool_free_marked(pool p, address array, uint32_t count);
-void mempool_unmark(pool p, address array, uint32_t count);
+uint32_t mempool_mark(pool p, address array, uint32_t count, uint32_t mark);
 
 /*
- * Closes the pool: nothing more is handed out, and elements still out stay valid. Returns how many there are; with 0,
- * or when mempool_free returns MEMPOOL_FREED_LAST, the handle is gone.
+ * Closes the pool: nothing more is handed out, who waits is woken, and elements still out stay valid. Returns how many there
+ * are, counting those other threads have cached; with 0, or when mempool_free returns MEMPOOL_FREED_LAST, the handle is gone.
+ * May be called again.
  */
 uint32_t mempool_exit(pool p);
 
-/*
- * Ten doubles: elements in reserve; handed out; in the cache; the fewest there ever were in reserve; allocations served
- * by cache and slabs, by the reserve in need, by the reserve on request; refused; slabs; bytes of slabs. Returns their
- * address, in the scratch area.
- */
-address mempool_stats(pool p);
-
-/* ---- arena ---- */
+/* ---- arena: its thread's alone ---- */
 
 /* An arena that asks for at least `chunk_bytes` at a time, the first time now; 0 if memory is gone. */
 arena arena_create(uint32_t chunk_bytes);
@@ -133,18 +121,82 @@ address arena_mark(arena a);
 /* Takes back what was handed out since `mark`; with 0, everything. 0 if it is no place in what is handed out now. */
 uint32_t arena_reset(arena a, address mark);
 
-/* Ends the arena; its memory goes back to the heap. */
+/* Ends the arena; its memory goes back to the heap. May wait for the lock. */
 void arena_exit(arena a);
 
-/* Three doubles: bytes handed out; bytes held; chunks. Returns their address, in the scratch area. */
-address arena_stats(arena a);
+/* ---- threads: core.shared.wasm alone ---- */
 
-/* ---- check.imported.wasm and check.shared.wasm, instantiated over the same memory ---- */
+/* This thread's number, 0 to 63. Whoever made the heap is 0. */
+uint32_t heap_thread(void);
+
+/* Leaves the heap: what this thread has cached goes back, and its handles are gone: 1. Or 0: the lock is not to be had now. */
+uint32_t heap_detach(void);
+
+/* The number of a thread with this label that has not left, else -1. */
+int32_t heap_find_thread(uint32_t label);
 
 /*
- * Checks the heap at `heap`; returns how many problems it found, at most 64. Each is four words in the scratch area: a
- * code, and three values. The codes are in assembly/check.ts.
+ * Takes back all that a dead thread held, but for what it was handed out: list that first, by mempool_next_live. 1; or 0 if
+ * it is this thread or none, or if another that has stopped or died is in the way: reap that one, or call again later. The
+ * caller must know that the thread is dead. May wait.
  */
-uint32_t heap_check(address heap);
+uint32_t heap_reap(uint32_t thread);
+
+/*
+ * For a thread that has nothing to do: gives what it has cached to pools where somebody starves, and serves who waits. Does
+ * nothing while another thread has the lock.
+ */
+void heap_settle(void);
+
+/* An i32 of this thread's that changes, and is notified, when somebody starves for what it may have cached. */
+address heap_nudge(void);
+
+/* What a handle is a handle of: the same in all threads. */
+address mempool_pool(pool p);
+
+/* This thread's handle of a pool; 0 if that is closed or gone, or memory is. May wait for the lock. */
+pool mempool_attach(address the_pool);
+
+/* Gives the handle back, with what is cached: 1. Or 0: the lock is not to be had now. */
+uint32_t mempool_detach(pool p);
+
+/* 1 if the last element of a closed pool has come home. */
+uint32_t mempool_ended(pool p);
+
+/* The first element above `after` that was handed out to `thread` and not freed since; 0 if there is none. */
+address mempool_next_live(pool p, address after, uint32_t thread);
+
+/*
+ * Gets in line for an element: a place; 0 if this thread has 16 of this pool. With ticket 0 at the end; else with the ticket
+ * of an earlier place, where that was. A place has an i32, its value, and at 4 its ticket. The value is 1 as long as one
+ * waits, 2 when the pool has closed, else an element handed over; it is notified when it changes. First come, first served.
+ */
+address mempool_wait_begin(pool p, uint32_t ticket);
+
+/* Gives the place back: the element if one was handed over, else 0. */
+address mempool_wait_end(pool p, address place);
+
+/* An element, waiting up to `timeout` milliseconds (infinity: for ever); 0 if the time is over or the pool closed. Sleeps. */
+address mempool_alloc_wait(pool p, double timeout);
+
+/* ---- inspect.imported.wasm and inspect.shared.wasm, instantiated over the same memory ---- */
+
+/*
+ * Checks the heap at `heap`, when no thread is in the middle of a call; returns how many problems it found, at most 64, and
+ * writes them to `at`, 256 words. Each is four words: a code, and three values. The codes are in assembly/check.ts.
+ */
+uint32_t heap_check(address heap, address at);
+
+/* Seven doubles: pages of 4 KiB; the most it may have; free pages; pages in the longest free run; grows; pools; arenas. */
+void heap_stats(address heap, address at);
+
+/*
+ * Ten doubles: elements in reserve; handed out; in caches; the fewest there ever were in reserve; allocations served by
+ * cache and slabs, by the reserve in need, by the reserve on request; refused; slabs; bytes of slabs.
+ */
+void mempool_stats(pool p, address at);
+
+/* Three doubles: bytes handed out; bytes held; chunks. */
+void arena_stats(arena a, address at);
 
 #endif

@@ -17,10 +17,10 @@ const say = (text) => quiet || console.log(text);
 const modules = [
   { name: "core", entry: "index", target: "plain" },
   { name: "core.imported", entry: "index", target: "imported" },
-  { name: "core.shared", entry: "index", target: "shared" },
+  { name: "core.shared", entry: "shared", target: "shared" },
   { name: "core.debug", entry: "index", target: "debug" },
-  { name: "check.imported", entry: "check", target: "imported" },
-  { name: "check.shared", entry: "check", target: "shared" },
+  { name: "inspect.imported", entry: "inspect", target: "imported" },
+  { name: "inspect.shared", entry: "inspect", target: "shared" },
 ];
 
 const filesIn = (folder) =>
@@ -87,8 +87,8 @@ type Text = string | readonly [number, string, number];
 export const plain: Text = ${inline("core")};
 export const imported: Text = ${inline("core.imported", "core")};
 export const shared: Text = ${inline("core.shared", "core")};
-export const checkImported: Text = ${inline("check.imported")};
-export const checkShared: Text = ${inline("check.shared", "check.imported")};
+export const inspectImported: Text = ${inline("inspect.imported")};
+export const inspectShared: Text = ${inline("inspect.shared", "inspect.imported")};
 `,
   );
 });

@@ -3,7 +3,8 @@
 import { MempoolError } from "./errors.ts";
 import type { Heap } from "./heap.ts";
 import { checkOptions, inspect, integer, invalid, nameOf, powerOfTwo, show } from "./options.ts";
-import { MAX_ALIGN, numbersAt, type HeapCore } from "./pool.ts";
+import { MAX_ALIGN, type HeapCore } from "./pool.ts";
+import { stir } from "./waiting.ts";
 
 /** What {@link createArena} takes. */
 export interface ArenaOptions {
@@ -89,6 +90,7 @@ export class Arena implements Disposable {
     // 0 is the core's word for the beginning; from a caller, only a left-out mark means that.
     if (arguments.length > 0 && (!isAddress || mark === 0)) this.#badMark(mark);
     if (!this.#within.core.arena_reset(this.#handle, mark)) this.#badMark(mark);
+    stir(this.#within);
   }
 
   /** Gives all its memory back to the heap, whatever was handed out of it. Again: no effect. */
@@ -96,6 +98,7 @@ export class Arena implements Disposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#within.core.arena_exit(this.#handle);
+    stir(this.#within);
   }
 
   /** The same as `exit`. */
@@ -106,7 +109,7 @@ export class Arena implements Disposable {
   /** A look at the arena. Costs O(chunks). */
   stats(): ArenaStats {
     if (this.#closed) return { name: this.name, used: 0, bytes: 0, chunks: 0 };
-    const n = numbersAt(this.heap, this.#within.core.arena_stats(this.#handle));
+    const n = this.heap.numbers("arena_stats", this.#handle);
     return { name: this.name, used: n(0), bytes: n(1), chunks: n(2) };
   }
 

@@ -3,13 +3,24 @@ import { Arena, createArenaIn, type ArenaOptions } from "./arena.ts";
 import { MempoolError } from "./errors.ts";
 import { Views } from "./memory.ts";
 import { boolean, checkOptions, hex, inspect, integer, invalid, show } from "./options.ts";
-import { createPool, numbersAt, type HeapCore, type Pool, type PoolOptions } from "./pool.ts";
-import { moduleOf, moduleOfAsync, type Checker, type Core, type ModuleName } from "./wasm.ts";
+import { attachPool, createPool, type HeapCore, type Pool, type PoolOptions } from "./pool.ts";
+import {
+  join,
+  joined,
+  labelOfThread,
+  type Reaped,
+  type SharedHeap,
+  type SharedPool,
+  type WatchedWorker,
+} from "./threads.ts";
+import { stir } from "./waiting.ts";
+import { moduleOf, moduleOfAsync, type Core, type Inspector, type ModuleName } from "./wasm.ts";
 
 const WASM_PAGE = 65536;
 const PAGE = 4096;
 const ALL = 2 ** 32;
-const ABI_VERSION = 1;
+const ABI_VERSION = 2;
+const MAX_THREADS = 64;
 
 /** What {@link createHeap} takes. */
 export interface HeapOptions {
@@ -17,7 +28,7 @@ export interface HeapOptions {
   readonly initial?: number;
   /** Bytes it may have at most, rounded up to 64 KiB; the same as `initial`: it never grows. Default 4 GiB, for a shared heap 1 GiB. */
   readonly maximum?: number;
-  /** Use shared memory: `heap.memory.buffer` is a SharedArrayBuffer. One thread at a time may call the heap. */
+  /** For several threads: `heap.memory.buffer` is a SharedArrayBuffer. Others join by {@link attach}. */
   readonly shared?: boolean;
   /** Live in this memory, beside what is there: the heap takes only what it grows itself, or `region`. */
   readonly memory?: WebAssembly.Memory;
@@ -48,33 +59,29 @@ export interface HeapStats {
 /** How the checker's problems read: $0, $1 and $2 are their values, $x0 in hexadecimal. In check.ts's order. */
 const problems: readonly string[] = [
   "page $0 has an entry that means nothing: $x1",
-  "the free run at page $0, of $1 pages, has no proper end",
-  "the free run at page $0 is not joined with the one before it",
-  "the bins list $1 free runs, but there are $2",
-  "bin $0 is wrong at page $1",
+  "the free bit of page $0 is $1, but its entry is $x2",
   "the heap says it has $0 pages, but there are $1",
-  "the heap says it has $0 free pages, but there are $1",
   "the slab at $x0, in pages of $x1, has a damaged header",
   "element $1 of the slab at $x0 has a wrong state: $x2",
-  "the slab at $x0 says $1 elements are free, but $2 are",
-  "the slab at $x0 says none below $1 is free, but element $2 is",
-  "the list of slabs is wrong at $x0",
-  "the slab at $x0 is empty, and was not given back",
+  "the slab at $x0 says $1 elements are out, but $2 are",
+  "the slab at $x0 does not know that element $1 is free",
+  "the stack of slabs is wrong at $x0",
   "the pool at $x0 says it has $1 slabs, but there are $2",
   "the pool at $x0 lists $1 slabs with something to give, but there are $2",
   "the pool at $x0 says $1 elements are taken, but $2 are",
-  "round $1 of the magazine of the pool at $x0 is no cached element of it, or one listed twice: $x2",
-  "the magazine of the pool at $x0 has $1 rounds, but $2 elements are cached",
+  "round $1 of the magazine at $x0 is no cached element of its pool, or one listed twice: $x2",
+  "the magazines of the pool at $x0 have $1 rounds, but $2 elements are cached",
   "slot $1 of the reserve of the pool at $x0 is no reserved element of it, or one listed twice: $x2",
   "the reserve of the pool at $x0 has $1 elements, but $2 are reserved",
   "the pool at $x0 has $1 elements in reserve and handed out, below its minNr $2",
-  "the pool at $x0 has a wrong limit: $1",
-  "the pool at $x0 has taken $1 elements, above its maxNr $2",
+  "the gate of the magazine at $x0 is wrong: $x1, $x2",
+  "the pool at $x0 has room for $1 elements, above its maxNr $2",
   "the heap says it has $0 pools, but there are $1",
   "the arena at $x0 is wrong: at $x1 of $x2",
   "the pool at $x0 says its slabs have room for $1 elements, but they have for $2",
   "the pool at $x0 has a damaged layout: its stride is $1",
   "the list of pools or of arenas is wrong at $x0",
+  "somebody waits for the pool at $x0, with $1 elements in its reserve",
 ];
 
 interface Plan {
@@ -137,6 +144,18 @@ function plan(options: HeapOptions | undefined): Plan {
   return { name, module, memory, region, shared, initial, maximum };
 }
 
+function instantiate(call: string, module: WebAssembly.Module, memory: WebAssembly.Memory | undefined): Core {
+  let core: Core;
+  try {
+    core = new WebAssembly.Instance(module, memory ? { env: { memory } } : {}).exports as unknown as Core;
+  } catch (cause) {
+    invalid(`${call}: module does not go with the memory`, cause);
+  }
+  const abi = core.abi_version?.();
+  if (abi !== ABI_VERSION) invalid(`${call}: module has ABI version ${abi}, not ${ABI_VERSION}`);
+  return core;
+}
+
 /** Gets the memory, instantiates the core on it, and makes the heap. */
 function build(p: Plan, module: WebAssembly.Module): Heap {
   const outOfMemory = (cause?: unknown): never => {
@@ -150,14 +169,7 @@ function build(p: Plan, module: WebAssembly.Module): Heap {
       return outOfMemory(cause);
     }
   }
-  let core: Core;
-  try {
-    core = new WebAssembly.Instance(module, memory ? { env: { memory } } : {}).exports as unknown as Core;
-  } catch (cause) {
-    invalid(`createHeap: module does not go with ${p.shared ? "shared" : "this"} memory`, cause);
-  }
-  const abi = core.abi_version();
-  if (abi !== ABI_VERSION) invalid(`createHeap: module has ABI version ${abi}, not ${ABI_VERSION}`);
+  const core = instantiate("createHeap", module, memory);
   // Somebody else's memory: the heap begins where it grows, or at the region. Its own: at 0.
   let base = p.region?.base ?? 0;
   try {
@@ -169,7 +181,7 @@ function build(p: Plan, module: WebAssembly.Module): Heap {
   memory ??= core.memory!;
   const address = core.heap_create(base, p.initial % ALL, p.maximum / PAGE, p.region ? 0 : 1) >>> 0;
   if (address === 0) throw new MempoolError("ERR_NO_MEMORY", `createHeap: ${p.initial} bytes are too few for a heap`);
-  return new Heap(memory, core, address, p);
+  return new Heap(memory, core, address, p.shared, module);
 }
 
 /**
@@ -190,30 +202,55 @@ export async function createHeapAsync(options?: HeapOptions): Promise<Heap> {
 
 /**
  * A linear memory and its core: pools and arenas live here. Made by {@link createHeap}, in a window, a worker or an
- * AudioWorklet; none of its calls waits. One thread at a time.
+ * AudioWorklet; none of its calls waits. A Heap object belongs to its thread; another gets its own by {@link attach}.
  */
 export class Heap {
   /** The memory. Anybody may grow it. */
   readonly memory: WebAssembly.Memory;
   /** Its typed views, for struct cursors and for hot loops: see {@link Views}. */
   readonly views: Views;
-  /** @internal The core's exports, for tests and tools. */
-  readonly core: Core;
   /** @internal */
   readonly address: number;
-  readonly #plan: Plan;
   /** @internal */
   readonly within: HeapCore;
-  #checker: Checker | undefined;
+  readonly #shared: boolean;
+  readonly #module: WebAssembly.Module;
+  #inspector: Inspector | undefined;
+  /** Set once the heap is shared with another thread. */
+  #id: string | undefined;
+  /** The labels of the workers that are watched, and how to stop that. */
+  readonly #watched = new Map<number, () => void>();
 
   /** @internal */
-  constructor(memory: WebAssembly.Memory, core: Core, address: number, p: Plan) {
+  constructor(
+    memory: WebAssembly.Memory,
+    core: Core,
+    address: number,
+    shared: boolean,
+    module: WebAssembly.Module,
+    id?: string,
+  ) {
     this.memory = memory;
     this.views = new Views(memory);
-    this.core = core;
     this.address = address;
-    this.#plan = p;
-    this.within = { heap: this, core, scratch: core.heap_scratch() >>> 0 };
+    this.#shared = shared;
+    this.#module = module;
+    this.#id = id;
+    this.within = {
+      heap: this,
+      core,
+      scratch: core.heap_scratch() >>> 0,
+      shared: "mempool_wait_begin" in core,
+      pools: new Set(),
+      lines: new Set(),
+      stirred: false,
+    };
+    if (id !== undefined) join(id, this.within);
+  }
+
+  /** @internal The core's exports, for tests and tools. */
+  get core(): Core {
+    return this.within.core;
   }
 
   /** As {@link create}, on this heap. */
@@ -226,9 +263,120 @@ export class Heap {
     return createArenaIn(() => this.within, options);
   }
 
+  /** Which of the heap's threads this one is, 0 to 63. */
+  get threadId(): number {
+    return this.within.shared ? this.core.heap_thread() : 0;
+  }
+
+  /**
+   * The heap for another thread: a plain object to post, and to give to {@link attach} there. From then on, until
+   * `detach`, this thread gives others what it has cached when they starve. Throws ERR_INVALID_ARGUMENT if the heap is not
+   * shared, ERR_CLOSED after `detach`.
+   */
+  share(): SharedHeap {
+    this.#refuseUnshared("share");
+    const { memory, address } = this;
+    if (this.#id === undefined) {
+      this.#id = `${Date.now()}-${Math.random()}-${address}`;
+      join(this.#id, this.within);
+    }
+    return { memory, module: this.#module, address, id: this.#id };
+  }
+
+  /**
+   * This thread leaves the heap: what it has cached goes back, who waits here gets ERR_CLOSED, and so does every later
+   * call on the heap, its pools and arenas, but another `detach`. What it was handed out stays handed out; other threads
+   * may free it. A worker of Node does this by itself when it ends, but not when it is terminated: see `watch`. O(pools).
+   */
+  detach(): void {
+    const { within } = this;
+    if (within.core === gone) return;
+    this.#refuseUnshared("detach");
+    for (const stop of this.#watched.values()) stop();
+    for (const pool of within.pools) pool.leave();
+    within.core.heap_detach();
+    within.core = gone;
+    if (this.#id !== undefined) joined.delete(this.#id);
+  }
+
+  /**
+   * Takes back what a thread had cached that ended without `detach`: a worker that was terminated. Returns what it had
+   * been handed out, of the pools that this thread knows, for the caller to free: no other can tell who uses it now. Only
+   * when that thread runs no more; nothing can check it. O(live elements).
+   *
+   * Throws ERR_INVALID_ARGUMENT if it is this thread, one of a worker that is watched and runs, or none; ERR_CLOSED.
+   */
+  reap(threadId: number): Reaped[] {
+    const call = "reap";
+    this.#refuseUnshared(call);
+    integer(call, "threadId", threadId, 0, MAX_THREADS - 1);
+    if (threadId === this.threadId) invalid(`${call}: threadId (${threadId}) is this thread`);
+    for (const label of this.#watched.keys()) {
+      if (this.core.heap_find_thread(label) === threadId) {
+        invalid(`${call}: threadId (${threadId}) is a worker's that is watched, and runs`);
+      }
+    }
+    const list = this.#reap(threadId);
+    return list ?? invalid(`${call}: threadId (${threadId}) is no thread of this heap`);
+  }
+
+  /**
+   * Reaps a Worker of node:worker_threads when it ends, however it does: see `reap`. `onReap` gets what it had been handed
+   * out. It must have attached the heap with this package, which tells Node's threads apart. Returns a function that stops
+   * watching. Throws ERR_INVALID_ARGUMENT, ERR_CLOSED.
+   */
+  watch(worker: WatchedWorker, options?: { readonly onReap?: (elements: Reaped[]) => void }): () => void {
+    const call = "watch";
+    this.#refuseUnshared(call);
+    const { onReap } = checkOptions(call, options, ["onReap"]);
+    if (onReap !== undefined && typeof onReap !== "function") {
+      invalid(`${call}: onReap must be a function, got ${show(onReap)}`);
+    }
+    const label = ((worker as WatchedWorker | undefined)?.threadId ?? -1) + 1;
+    if (!(label > 1) || typeof worker.once !== "function") {
+      invalid(`${call}: worker must be a Worker of node:worker_threads that runs, got ${show(worker)}`);
+    }
+    this.#watched.get(label)?.();
+    const stop = () => {
+      worker.off("exit", reap);
+      if (this.#watched.get(label) === stop) this.#watched.delete(label);
+    };
+    const reap = () => {
+      stop();
+      for (;;) {
+        const list = this.#reap(this.core.heap_find_thread(label));
+        if (!list) return;
+        onReap?.(list);
+      }
+    };
+    worker.once("exit", reap);
+    this.#watched.set(label, stop);
+    return stop;
+  }
+
+  /** Undefined if there is no such thread. */
+  #reap(thread: number): Reaped[] | undefined {
+    if (thread < 0) return undefined;
+    const list: Reaped[] = [];
+    // Before another thread can get its number.
+    for (const { name: pool, handle } of this.within.pools) {
+      for (let address = 0; ;) {
+        address = this.core.mempool_next_live(handle, address, thread) >>> 0;
+        if (address === 0) break;
+        list.push({ pool, address });
+      }
+    }
+    return this.core.heap_reap(thread) ? list : undefined;
+  }
+
+  #refuseUnshared(call: string): void {
+    if (!this.within.shared) invalid(`${call}: the heap is not shared: createHeap({ shared: true })`);
+    if (this.within.core === gone) left();
+  }
+
   /** A look at the heap. */
   stats(): HeapStats {
-    const n = numbersAt(this, this.core.heap_stats());
+    const n = this.numbers("heap_stats", this.address);
     const pages = n(0);
     const freePages = n(2);
     return {
@@ -245,22 +393,35 @@ export class Heap {
 
   /** @internal */
   [inspect](): object {
-    return this.stats();
+    return this.within.core === gone ? {} : this.stats();
+  }
+
+  /** The module that looks at the heap, for when somebody asks. */
+  #inspect(): Inspector {
+    return (this.#inspector ??= new WebAssembly.Instance(moduleOf(this.#shared ? "inspectShared" : "inspectImported"), {
+      env: { memory: this.memory },
+    }).exports as unknown as Inspector);
+  }
+
+  /** @internal The numbers of this heap, or of a pool or arena in it. */
+  numbers(kind: "heap_stats" | "mempool_stats" | "arena_stats", address: number): (index: number) => number {
+    const at = this.core.heap_scratch() >>> 0;
+    this.#inspect()[kind](address, at);
+    const { f64 } = this.views.refresh();
+    return (index) => f64[(at >>> 3) + index]!;
   }
 
   /** What is inconsistent in the heap's structures, at most 64 lines; empty when it is sound. O(memory). */
   check(): string[] {
-    this.#checker ??= new WebAssembly.Instance(moduleOf(this.#plan.shared ? "checkShared" : "checkImported"), {
-      env: { memory: this.memory },
-    }).exports as unknown as Checker;
+    const scratch = this.core.heap_scratch() >>> 0;
     let count: number;
     try {
-      count = this.#checker.heap_check(this.address);
+      count = this.#inspect().heap_check(this.address, scratch);
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
       return [`the heap's structures are too damaged to be walked: ${error.message}`];
     }
-    const words = this.u32.subarray(this.within.scratch / 4);
+    const words = this.u32.subarray(scratch / 4);
     return Array.from({ length: count }, (_, i) =>
       (problems[words[4 * i]!] ?? "problem $0").replace(/\$(x?)(\d)/g, (_match, x: string, k: string) => {
         const value = words[4 * i + 1 + Number(k)]!;
@@ -271,7 +432,9 @@ export class Heap {
 
   /** Gives memory nobody uses, in caches and spare arena chunks, back to the page layer; returns the bytes. O(pools). */
   trim(): number {
-    return this.core.heap_trim() >>> 0;
+    const bytes = this.core.heap_trim() >>> 0;
+    stir(this.within);
+    return bytes;
   }
 
   /** The whole memory as bytes; the views below as other numbers. Made anew when the memory has grown, by anybody. */
@@ -309,11 +472,54 @@ export class Heap {
   #fresh(): Views {
     const { views } = this;
     // A plain memory's old views are detached; a shared memory's only get too short, which nothing but a look tells.
-    return this.#plan.shared || views.u8.length === 0 ? views.refresh() : views;
+    return this.#shared || views.u8.length === 0 ? views.refresh() : views;
   }
 }
 
+const left = (): never => {
+  throw new MempoolError("ERR_CLOSED", "this thread has left the heap: see Heap.detach");
+};
+/** The core of a heap that this thread has left. */
+const gone = new Proxy({} as Core, { get: left });
+
 let everybodys: Heap | undefined;
+
+/**
+ * A heap or a pool that another thread has shared: `share()` there, then postMessage. The same thread gets the same object
+ * for the same heap or pool, whichever thread's `share()` it came from, until it detaches. Windows, workers and
+ * AudioWorklets may. Compiles nothing. O(1).
+ *
+ * Throws ERR_INVALID_ARGUMENT; ERR_NO_MEMORY if the heap has 64 threads, or no memory for one more; ERR_CLOSED if the pool
+ * has ended.
+ */
+export function attach(shared: SharedHeap): Heap;
+export function attach(shared: SharedPool): Pool;
+export function attach(shared: SharedHeap | SharedPool): Heap | Pool {
+  const call = "attach";
+  if (typeof shared !== "object" || shared === null)
+    invalid(`${call}: shared must be what share() gave, got ${show(shared)}`);
+  if (!("heap" in shared)) return attachHeap(call, shared);
+  return attachPool(call, attachHeap(call, shared.heap).within, shared);
+}
+
+function attachHeap(call: string, shared: SharedHeap): Heap {
+  const { memory, module, address, id } = checkOptions(call, shared, ["memory", "module", "address", "id"]);
+  const known = joined.get(id);
+  if (known) return known;
+  const isHeap =
+    memory instanceof WebAssembly.Memory &&
+    module instanceof WebAssembly.Module &&
+    memory.buffer instanceof SharedArrayBuffer &&
+    typeof id === "string" &&
+    typeof address === "number" &&
+    address >>> 0 === address;
+  if (!isHeap) invalid(`${call}: shared must be what share() gave`);
+  const core = instantiate(call, module, memory);
+  if (!core.heap_attach(address, labelOfThread())) {
+    throw new MempoolError("ERR_NO_MEMORY", `${call}: the heap has 64 threads, or no memory for one more`);
+  }
+  return new Heap(memory, core, address, true, module, id);
+}
 
 /**
  * A pool: `minNr` elements set aside now, more as long as memory lasts. On options.heap, or on a heap for everybody that

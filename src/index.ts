@@ -5,7 +5,18 @@
  */
 export { Arena, type ArenaOptions, type ArenaStats } from "./arena.ts";
 export { MempoolError, type ErrorCode } from "./errors.ts";
-export { create, createArena, createHeap, createHeapAsync, Heap, type HeapOptions, type HeapStats } from "./heap.ts";
+export {
+  attach,
+  create,
+  createArena,
+  createHeap,
+  createHeapAsync,
+  Heap,
+  type HeapOptions,
+  type HeapStats,
+} from "./heap.ts";
 export { Views } from "./memory.ts";
 export { Pool, type PoolOptions, type PoolStats } from "./pool.ts";
 export * from "./struct.ts";
+export type { Reaped, SharedHeap, SharedPool, WatchedWorker } from "./threads.ts";
+export type { BulkWaitOptions, WaitOptions } from "./waiting.ts";

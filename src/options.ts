@@ -48,6 +48,14 @@ export function powerOfTwo(call: string, name: string, value: unknown, most: num
   return n;
 }
 
+/** A number of milliseconds from 0, or Infinity. */
+export function milliseconds(call: string, name: string, value: unknown): number {
+  if (typeof value !== "number" || !(value >= 0)) {
+    invalid(`${call}: ${name} must be a number of milliseconds from 0, or Infinity, got ${show(value)}`);
+  }
+  return value;
+}
+
 export function boolean(call: string, name: string, value: unknown): boolean {
   if (typeof value !== "boolean") invalid(`${call}: ${name} must be true or false, got ${show(value)}`);
   return value;

@@ -2,8 +2,21 @@
 /** Pools: the front of assembly/mempool.ts. Every element and every count is the core's; here are checks and words. */
 import { MempoolError, type ErrorCode } from "./errors.ts";
 import type { Heap } from "./heap.ts";
-import { boolean, checkOptions, hex, inspect, integer, invalid, nameOf, powerOfTwo, show } from "./options.ts";
+import {
+  boolean,
+  checkOptions,
+  hex,
+  inspect,
+  integer,
+  invalid,
+  milliseconds,
+  nameOf,
+  powerOfTwo,
+  show,
+} from "./options.ts";
 import type { StructType } from "./struct.ts";
+import type { SharedPool } from "./threads.ts";
+import { every, Line, SharedLine, stir, type BulkWaitOptions, type WaitOptions } from "./waiting.ts";
 import type { Core } from "./wasm.ts";
 
 /** The largest element, in bytes. */
@@ -78,9 +91,17 @@ export interface PoolStats {
 /** What a pool needs of its heap, besides what everybody sees. */
 export interface HeapCore {
   readonly heap: Heap;
-  readonly core: Core;
-  /** The address of the heap's scratch words, through which arrays pass. It never moves. */
+  /** Once this thread has left the heap, one that throws. */
+  core: Core;
+  /** The address of this thread's scratch words, through which arrays pass. It never moves. */
   readonly scratch: number;
+  /** Whether other threads may be there: then the core keeps who waits. */
+  readonly shared: boolean;
+  /** This thread's pools that have not ended, and the lines in which somebody waits. */
+  readonly pools: Set<Pool>;
+  readonly lines: Set<Line>;
+  /** Whether those lines are about to be served. */
+  stirred: boolean;
 }
 
 /** Words in the scratch area. */
@@ -98,6 +119,8 @@ const LAST = 1;
 const INVALID = -5;
 const DOUBLE = -2;
 const CLOSED = -6;
+/** Milliseconds between two looks whether another thread has brought a closed pool's last element home. */
+const END = 50;
 
 let made = 0;
 
@@ -162,13 +185,31 @@ interface PoolSpec {
   readonly zero: boolean;
 }
 
+/** @internal */
+export function attachPool(call: string, within: HeapCore, shared: SharedPool): Pool {
+  const { address, name, elementSize, align, minNr, maxNr, zero } = shared;
+  integer(call, "shared.address", address, 1, UNLIMITED);
+  nameOf(call, name, "");
+  integer(call, "shared.elementSize", elementSize, 1, MAX_SIZE);
+  powerOfTwo(call, "shared.align", align, MAX_ALIGN);
+  integer(call, "shared.minNr", minNr, 0, MAX_MIN_NR);
+  if (maxNr !== Infinity) integer(call, "shared.maxNr", maxNr, 1, UNLIMITED);
+  boolean(call, "shared.zero", zero);
+  const known = [...within.pools].find((pool) => pool.address === address);
+  const handle = known ? known.handle : within.core.mempool_attach(address) >>> 0;
+  if (handle === 0 || known?.look()) throw new MempoolError("ERR_CLOSED", `${call}: pool "${name}" is closed`);
+  return known ?? new Pool(within, handle, shared);
+}
+
 /**
  * A pool of elements of one size, `minNr` of them set aside in advance. Made by {@link create}.
  *
  * An element is an address: a number, the byte offset of the element in the heap's memory. No call here but
  * `stats`, what reads one figure of it, and `exit` makes a JavaScript object.
  *
- * Every call may be made wherever the heap was made, window, worker or AudioWorklet: none waits. One thread at a time.
+ * Every call may be made wherever the heap is, window, worker or AudioWorklet, and none waits but `allocWait` and
+ * `allocBulkWait`, which block the thread: not in a window, and not in an AudioWorklet. A Pool object belongs to its
+ * thread; another gets its own by {@link attach}, of the same elements.
  */
 export class Pool implements Disposable {
   /** The heap it lives on. */
@@ -183,15 +224,17 @@ export class Pool implements Disposable {
   readonly minNr: number;
   /** The cap on elements in reserve and handed out together; Infinity if there is none. */
   readonly maxNr: number;
-  /** Resolves when the pool has been closed and the last of its elements is home. */
+  /**
+   * Resolves when the pool has been closed and the last of its elements is home. What other threads did, a thread learns
+   * soon if it called `exit` itself, else with its next call. Resolves also when this thread leaves the heap.
+   */
   readonly closed: Promise<void>;
 
   readonly #within: HeapCore;
-  readonly #core: Core;
   readonly #zero: boolean;
-  /** @internal The pool's address in the core. */
+  /** @internal By what the core knows the pool, in this thread. */
   readonly handle: number;
-  /** The same, until the pool has ended: then 0. */
+  /** The same; 0, and every call takes the slow way, when the pool has ended, and while anybody waits on this heap. */
   #live: number;
   // The calls of the hit path, kept as fields so that each is one load away, and called where only it is called.
   readonly #alloc: (pool: number) => number;
@@ -202,16 +245,18 @@ export class Pool implements Disposable {
   #resolveClosed!: () => void;
   /** The statistics at the end. */
   #last: PoolStats | undefined;
+  /** Who waits; made for the first who does. */
+  #line: Line | undefined;
+  /** Bulk requests that never got as far as the core. */
+  #refusals = 0;
 
   /** @internal */
   constructor(within: HeapCore, handle: number, spec: PoolSpec) {
     this.#within = within;
-    this.#core = within.core;
     this.handle = handle;
     this.#zero = spec.zero;
     this.#alloc = within.core.mempool_alloc;
     this.#zalloc = within.core.mempool_zalloc;
-    this.#live = handle;
     this.#free = within.core.mempool_free;
     this.heap = within.heap;
     this.name = spec.name;
@@ -220,6 +265,8 @@ export class Pool implements Disposable {
     this.minNr = spec.minNr;
     this.maxNr = spec.maxNr;
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
+    within.pools.add(this);
+    this.#live = within.lines.size > 0 ? 0 : handle;
   }
 
   /**
@@ -231,8 +278,38 @@ export class Pool implements Disposable {
   alloc(): number {
     const pool = this.#live;
     const address = pool === 0 ? 0 : (this.#zero ? this.#zalloc(pool) : this.#alloc(pool)) >>> 0;
-    if (address === 0) this.#refuseClosed("alloc");
-    return address;
+    return address === 0 ? this.#allocSlow("alloc") : address;
+  }
+
+  /**
+   * As `alloc`; but if there is no element, blocks this thread until it is handed one, for `timeoutMs` milliseconds at
+   * most. First come, first served, over all threads and all forms of waiting.
+   *
+   * Throws ERR_TIMEOUT, ERR_CLOSED also when the pool is closed meanwhile, ERR_INVALID_ARGUMENT; ERR_WOULD_BLOCK if it would
+   * have to wait in a window or an AudioWorklet, which must not be blocked, or on a heap that is not shared: nobody could
+   * free one.
+   */
+  allocWait(timeoutMs = Infinity): number {
+    const call = "allocWait";
+    milliseconds(call, "timeoutMs", timeoutMs);
+    const address = this.#allocNow(call);
+    return address === 0 ? this.#lineUp().block(call, 1, timeoutMs)[0]! : address;
+  }
+
+  /**
+   * As `alloc`; but if there is no element, a promise of the next one that this caller is handed. First come, first
+   * served, over all threads and all forms of waiting; `alloc` gives nothing while somebody waits. On a shared heap, more
+   * than some 15 who wait in one thread get in line as those before them are served, and waiting keeps a Node process
+   * alive.
+   *
+   * Rejects with ERR_TIMEOUT; ERR_ABORTED, whose cause is the signal's reason; ERR_CLOSED also when the pool is closed
+   * meanwhile; ERR_INVALID_ARGUMENT; ERR_WOULD_BLOCK for a timeout where there are no timers.
+   */
+  async allocAsync(options?: WaitOptions): Promise<number> {
+    const call = "allocAsync";
+    const { timeout, signal } = waitOptions(call, options);
+    const address = this.#allocNow(call);
+    return address === 0 ? (await this.#lineUp().wait(call, 1, timeout, signal))[0]! : address;
   }
 
   /**
@@ -240,7 +317,9 @@ export class Pool implements Disposable {
    */
   allocPreallocated(): number {
     this.#refuseClosed("allocPreallocated");
-    return this.#zeroed(this.#core.mempool_alloc_preallocated(this.handle) >>> 0);
+    const address = this.zeroed(this.#within.core.mempool_alloc_preallocated(this.handle) >>> 0);
+    if (address === 0) this.#refuseClosed("allocPreallocated", this.look());
+    return address;
   }
 
   /**
@@ -252,11 +331,11 @@ export class Pool implements Disposable {
   free(address: number): void {
     const pool = this.#live;
     // Only a uint32 may reach the core, which takes any other number modulo 2^32.
-    if (typeof address !== "number" || address >>> 0 !== address || pool === 0) this.#freeFailed(INVALID, address);
+    if (typeof address !== "number" || address >>> 0 !== address || pool === 0) this.#freeSlow(address);
     else {
       // As an i32, for which no engine needs an object, also above 2 GiB.
       const result = this.#free(pool, address | 0);
-      if (result !== 0) this.#freed(result, address);
+      if (result !== 0) this.#freeEnded(result, address);
     }
   }
 
@@ -266,21 +345,32 @@ export class Pool implements Disposable {
    */
   allocBulk(out: Uint32Array, count: number = length("allocBulk", "out", out)): boolean {
     integer("allocBulk", "count", count, 0, length("allocBulk", "out", out));
-    this.#refuseClosed("allocBulk");
-    const { buffer, byteOffset } = out;
-    if (!this.#core.mempool_prefill(this.handle, count)) return false;
-    for (let done = 0; done < count; done += SCRATCH_WORDS) {
-      const n = Math.min(SCRATCH_WORDS, count - done);
-      if (!this.#core.mempool_alloc_bulk(this.handle, this.#within.scratch, n)) {
-        this.freeBulk(out, done);
-        return false;
-      }
-      const { u32 } = this.heap.views.refresh();
-      // The memory may have grown, and so have detached an array that lies in it.
-      const target = buffer.byteLength === 0 ? new Uint32Array(u32.buffer, byteOffset, count) : out;
-      for (let i = 0; i < n; i++) target[done + i] = this.#zeroed(u32[this.#within.scratch / 4 + i]!);
-    }
-    return true;
+    return this.#bulkNow("allocBulk", out, count);
+  }
+
+  /**
+   * As `allocBulk`; but if there are not enough, blocks this thread until it has been handed all of them, as `allocWait`
+   * does, and throws what that does. First in line it collects elements as they come home; if none has come for 100 ms
+   * while others wait behind it, it gives back what it has and goes to the end of the line.
+   *
+   * Throws ERR_INVALID_ARGUMENT also for a count that maxNr, or the heap's maximum, would never allow.
+   */
+  allocBulkWait(out: Uint32Array, count: number = length("allocBulkWait", "out", out), timeoutMs = Infinity): void {
+    const call = "allocBulkWait";
+    this.#checkBulk(call, out, count);
+    milliseconds(call, "timeoutMs", timeoutMs);
+    const place = placeOf(out, count, this.heap);
+    if (!this.#bulkNow(call, out, count)) this.#deliver(call, place, this.#lineUp().block(call, count, timeoutMs));
+  }
+
+  /** As `allocBulkWait`, but without blocking: a promise, as that of `allocAsync`. `out` is written at the end. */
+  async allocBulkAsync(out: Uint32Array, options?: BulkWaitOptions): Promise<void> {
+    const call = "allocBulkAsync";
+    const { timeout, signal, count = length(call, "out", out) } = waitOptions(call, options, ["count"]);
+    this.#checkBulk(call, out, count);
+    const place = placeOf(out, count, this.heap);
+    if (this.#bulkNow(call, out, count)) return;
+    this.#deliver(call, place, await this.#lineUp().wait(call, count, timeout, signal));
   }
 
   /**
@@ -293,35 +383,37 @@ export class Pool implements Disposable {
       for (let i = 0; i < count; i++) this.#freeFailed(CLOSED, addresses[i], ` (at index ${i})`);
       return;
     }
-    const core = this.#core;
-    const { scratch } = this.#within;
+    const { core, scratch } = this.#within;
     // Mark all of them first, so that an element named twice is seen wherever it stands.
     for (let from = 0; from < count; from += SCRATCH_WORDS) {
       const n = this.#pass(addresses, from, count);
-      const good = core.mempool_mark(this.handle, scratch, n);
+      const good = core.mempool_mark(this.handle, scratch, n, 1);
       if (good === n) continue;
       for (let i = 0; i < from; i += SCRATCH_WORDS) {
-        core.mempool_unmark(this.handle, scratch, this.#pass(addresses, i, count));
+        core.mempool_mark(this.handle, scratch, this.#pass(addresses, i, count), 0);
       }
       const address = addresses[from + good]!;
       const code = core.mempool_free_check(this.handle, address) || DOUBLE;
       this.#freeFailed(code, address, ` (at index ${from + good})`);
     }
     for (let from = 0; from < count; from += SCRATCH_WORDS) {
-      const n = this.#pass(addresses, from, count);
-      if (core.mempool_free_marked(this.handle, scratch, n) === LAST) return this.#end();
+      core.mempool_mark(this.handle, scratch, this.#pass(addresses, from, count), 0);
     }
+    for (let i = 0; i < count; i++) if (core.mempool_free(this.handle, addresses[i]!) === LAST) this.#end();
+    if (this.#live === 0) this.#freed(count);
   }
 
   /**
    * Closes the pool, at any time: new allocations are refused, the reserve goes back to the heap, and elements still out
-   * stay valid until they are freed. When the last one is, `closed` resolves; at once if none is out. Again: no effect.
+   * stay valid until they are freed. When the last one is, `closed` resolves; at once if none is out. Who waits gets
+   * ERR_CLOSED. For all threads. Again: no effect.
    */
   exit(): void {
     if (this.#state !== "open") return;
-    this.#last = this.stats();
-    this.#state = "closed";
-    if (this.#core.mempool_exit(this.handle) === 0) this.#end();
+    this.#shut();
+    if (this.#within.core.mempool_exit(this.handle) === 0) this.#end();
+    else this.#awaitEnd();
+    stir(this.#within);
   }
 
   /** The same as `exit`: `using pool = create(...)`. */
@@ -344,6 +436,17 @@ export class Pool implements Disposable {
     return this.currNr >= this.minNr;
   }
 
+  /**
+   * The pool for another thread: a plain object to post, and to give to {@link attach} there. Throws ERR_CLOSED, or
+   * ERR_INVALID_ARGUMENT if the heap is not shared.
+   */
+  share(): SharedPool {
+    const heap = this.heap.share();
+    this.#refuseClosed("share", this.look());
+    const { address, name, elementSize, align, minNr, maxNr } = this;
+    return { heap, address, name, elementSize, align, minNr, maxNr, zero: this.#zero };
+  }
+
   /** A look at the pool. After `exit`, the counts go on until the last element is home. */
   stats(): PoolStats {
     const ended = this.#state === "ended";
@@ -351,7 +454,7 @@ export class Pool implements Disposable {
     if (ended && last) {
       return { ...last, currNr: 0, outstanding: 0, cached: 0, frees: last.allocs, slabs: 0, slabBytes: 0 };
     }
-    const n = numbersAt(this.heap, this.#core.mempool_stats(this.handle));
+    const n = this.heap.numbers("mempool_stats", this.handle);
     const slabHits = n(4);
     const reserveHits = n(5);
     const preallocated = n(6);
@@ -372,7 +475,7 @@ export class Pool implements Disposable {
       slabHits,
       reserveHits,
       preallocated,
-      failures: n(7),
+      failures: n(7) + this.#refusals,
       slabs: n(8),
       slabBytes: n(9),
     };
@@ -383,10 +486,115 @@ export class Pool implements Disposable {
     return this.stats();
   }
 
-  /** Zeroes an element just allocated, if this pool does that, and returns it. */
-  #zeroed(address: number): number {
-    if (this.#zero) this.#core.mempool_zero(this.handle, address);
+  /** @internal An element, or 0. */
+  take(): number {
+    return this.zeroed(this.#within.core.mempool_alloc(this.handle) >>> 0);
+  }
+
+  /** @internal Zeroes an element just allocated, if this pool does that, and returns it. */
+  zeroed(address: number): number {
+    if (this.#zero) this.#within.core.mempool_zero(this.handle, address);
     return address;
+  }
+
+  /** @internal Looks whether another thread has closed the pool. */
+  learn(): void {
+    const { core, shared } = this.#within;
+    if (!shared || this.#state !== "open" || core.mempool_free_check(this.handle, 0) !== CLOSED) return;
+    this.#shut();
+    this.#awaitEnd();
+  }
+
+  /** @internal The same, and whether the pool has ended. Nudges all threads if it is closed. Whether it is. */
+  look(): boolean {
+    this.learn();
+    // Again: it gives back what this thread has cached, and says whether that was the last.
+    if (this.#within.shared && this.#state === "closed" && this.#within.core.mempool_exit(this.handle) === 0)
+      this.#end();
+    return this.#state !== "open";
+  }
+
+  /** @internal Chooses between the quick way and the slow one. */
+  refresh(): void {
+    this.#live = this.#state === "ended" || this.#within.lines.size > 0 ? 0 : this.handle;
+  }
+
+  /** @internal This thread is about to leave the heap. */
+  leave(): void {
+    if (this.#state === "open") this.#shut();
+    this.#end();
+  }
+
+  /** @internal The pool's address, for all threads. */
+  get address(): number {
+    return this.#within.core.mempool_pool(this.handle) >>> 0;
+  }
+
+  #lineUp(): Line {
+    return (this.#line ??= new (this.#within.shared ? SharedLine : Line)(this, this.#within));
+  }
+
+  #allocNow(call: string): number {
+    const pool = this.#live;
+    return (pool === 0 ? 0 : this.take()) || this.#allocSlow(call);
+  }
+
+  /** Somebody waits; or there is nothing; or the pool is closed. */
+  #allocSlow(call: string): number {
+    this.#refuseClosed(call);
+    if (this.#live === 0) {
+      this.#line?.serve();
+      const address = this.take();
+      if (address !== 0) return address;
+    }
+    this.#refuseClosed(call, this.look());
+    return 0;
+  }
+
+  /** All or none, and then `out` is unchanged. */
+  #bulkNow(call: string, out: Uint32Array, count: number): boolean {
+    this.#refuseClosed(call);
+    if (this.#live === 0) this.#line?.serve();
+    // More than one piece: what no memory can hold must not make it grow.
+    const isBeyond = count > SCRATCH_WORDS && (this.#isTooMany(count) || count > this.maxNr - this.outstanding);
+    if (isBeyond) {
+      this.#refusals++;
+      return false;
+    }
+    const { core, scratch } = this.#within;
+    const place = placeOf(out, count, this.heap);
+    const all = count > SCRATCH_WORDS ? new Uint32Array(count) : undefined;
+    for (let done = 0; done < count; done += SCRATCH_WORDS) {
+      const n = Math.min(SCRATCH_WORDS, count - done);
+      if (!core.mempool_alloc_bulk(this.handle, scratch, n)) {
+        if (all) this.freeBulk(all, done);
+        this.#refuseClosed(call, this.look());
+        return false;
+      }
+      const { u32 } = this.heap.views.refresh();
+      const target = all ?? place();
+      for (let i = 0; i < n; i++) target[done + i] = this.zeroed(u32[scratch / 4 + i]!);
+    }
+    if (all) place().set(all);
+    return true;
+  }
+
+  #checkBulk(call: string, out: Uint32Array, count: number): void {
+    integer(call, "count", count, 0, length(call, "out", out));
+    this.#refuseClosed(call);
+    if (count <= this.maxNr && !this.#isTooMany(count)) return;
+    invalid(`${call}: count (${count}) is more than pool "${this.name}" can ever have`);
+  }
+
+  #isTooMany(count: number): boolean {
+    return count * this.elementSize > this.heap.stats().maximum;
+  }
+
+  #deliver(call: string, place: () => Uint32Array, elements: readonly number[]): void {
+    const out = place();
+    if (out.length >= elements.length) return out.set(elements);
+    for (const element of elements) this.free(element);
+    invalid(`${call}: out has become too short: its buffer was transferred or resized`);
   }
 
   /** Copies addresses from an index on to the scratch area, as many as fit; returns how many. */
@@ -398,13 +606,31 @@ export class Pool implements Disposable {
     return n;
   }
 
-  #refuseClosed(call: string): void {
-    if (this.#state !== "open") throw new MempoolError("ERR_CLOSED", `${call}: pool "${this.name}" is closed`);
+  #refuseClosed(call: string, isClosed: boolean = this.#state !== "open"): void {
+    if (isClosed) throw new MempoolError("ERR_CLOSED", `${call}: pool "${this.name}" is closed`);
   }
 
-  #freed(result: number, address: number): void {
+  /** No address, or somebody waits, or the pool has ended. */
+  #freeSlow(address: unknown): void {
+    const isAddress = typeof address === "number" && address >>> 0 === address;
+    if (!isAddress || this.#state === "ended") return this.#freeFailed(INVALID, address);
+    const result = this.#free(this.handle, address | 0);
+    if (result !== 0) this.#freeEnded(result, address);
+    if (address !== 0) this.#freed(1);
+  }
+
+  /** Some elements have come home, while anybody waits on the heap. */
+  #freed(count: number): void {
+    this.#line?.serve(count);
+    stir(this.#within);
+  }
+
+  #freeEnded(result: number, address: number): void {
     if (result === LAST) this.#end();
-    else this.#freeFailed(result, address);
+    else {
+      if (result === CLOSED) this.look();
+      this.#freeFailed(result, address);
+    }
   }
 
   #freeFailed(code: number, address: unknown, where = ""): void {
@@ -417,20 +643,59 @@ export class Pool implements Disposable {
     throw new MempoolError(name, `free: ${what}${where}; pool "${this.name}"`);
   }
 
+  /** Nothing more is handed out. */
+  #shut(): void {
+    this.#last = this.stats();
+    this.#state = "closed";
+    this.#line?.close();
+  }
+
+  /** Another thread may bring the last element home, and will not say so. */
+  #awaitEnd(): void {
+    if (!this.#within.shared) return;
+    const stop = every(END, false, () => {
+      this.look();
+      if (this.#state === "ended") stop?.();
+    });
+  }
+
   #end(): void {
     this.#state = "ended";
     this.#live = 0;
+    this.#within.pools.delete(this);
     this.#resolveClosed();
   }
+}
+
+/** `out`; or if it lies in the heap's memory, which has grown since, what is in its place now. */
+function placeOf(out: Uint32Array, count: number, heap: Heap): () => Uint32Array {
+  const { buffer, byteOffset } = out;
+  const isInHeap = buffer === heap.memory.buffer;
+  return () => (isInHeap && out.length < count ? new Uint32Array(heap.memory.buffer, byteOffset, count) : out);
+}
+
+function waitOptions<K extends keyof BulkWaitOptions = never>(
+  call: string,
+  options: BulkWaitOptions | undefined,
+  more: readonly K[] = [],
+): Required<Pick<WaitOptions, "timeout">> & BulkWaitOptions {
+  const { timeout = Infinity, signal, ...rest } = checkOptions(call, options, ["timeout", "signal", ...more]);
+  milliseconds(call, "timeout", timeout);
+  if (signal !== undefined) {
+    if (typeof AbortSignal === "undefined" || !(signal instanceof AbortSignal)) {
+      invalid(`${call}: signal must be an AbortSignal, got ${show(signal)}`);
+    }
+    if (signal.aborted) {
+      throw new MempoolError("ERR_ABORTED", `${call}: signal was aborted already`, { cause: signal.reason });
+    }
+  }
+  if (timeout > 0 && timeout < Infinity && typeof setTimeout === "undefined") {
+    throw new MempoolError("ERR_WOULD_BLOCK", `${call}: there are no timers here, for a timeout of ${timeout} ms`);
+  }
+  return { ...rest, timeout, ...(signal && { signal }) };
 }
 
 function length(call: string, name: string, array: unknown): number {
   if (!(array instanceof Uint32Array)) invalid(`${call}: ${name} must be a Uint32Array, got ${show(array)}`);
   return array.length;
-}
-
-/** @internal The f64 values the core wrote at an address. */
-export function numbersAt(heap: Heap, address: number): (index: number) => number {
-  const { f64 } = heap.views.refresh();
-  return (index) => f64[(address >>> 3) + index]!;
 }

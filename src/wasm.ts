@@ -6,8 +6,7 @@ export interface Core {
   readonly memory?: WebAssembly.Memory;
   abi_version(): number;
   heap_create(base: number, bytes: number, maxPages: number, grows: number): number;
-  heap_attach(heap: number): number;
-  heap_stats(): number;
+  heap_attach(heap: number, label: number): number;
   heap_scratch(): number;
   heap_trim(): number;
   heap_fail_nth(n: number): number;
@@ -16,26 +15,39 @@ export interface Core {
   mempool_zalloc(pool: number): number;
   mempool_alloc_preallocated(pool: number): number;
   mempool_zero(pool: number, element: number): number;
-  mempool_prefill(pool: number, count: number): number;
   mempool_alloc_bulk(pool: number, array: number, count: number): number;
   mempool_free(pool: number, element: number): number;
   mempool_free_check(pool: number, element: number): number;
-  mempool_mark(pool: number, array: number, count: number): number;
-  mempool_unmark(pool: number, array: number, count: number): void;
-  mempool_free_marked(pool: number, array: number, count: number): number;
+  mempool_mark(pool: number, array: number, count: number, mark: number): number;
   mempool_exit(pool: number): number;
-  mempool_stats(pool: number): number;
   arena_create(chunkBytes: number): number;
   arena_alloc(arena: number, bytes: number, align: number): number;
   arena_mark(arena: number): number;
   arena_reset(arena: number, mark: number): number;
   arena_exit(arena: number): void;
-  arena_stats(arena: number): number;
+  // In core.shared.wasm alone:
+  heap_thread(): number;
+  heap_detach(): number;
+  heap_find_thread(label: number): number;
+  heap_reap(thread: number): number;
+  heap_settle(): void;
+  heap_nudge(): number;
+  mempool_pool(handle: number): number;
+  mempool_attach(pool: number): number;
+  mempool_detach(handle: number): number;
+  mempool_ended(handle: number): number;
+  mempool_next_live(handle: number, after: number, thread: number): number;
+  mempool_wait_begin(handle: number, ticket: number): number;
+  mempool_wait_end(handle: number, entry: number): number;
+  mempool_alloc_wait(handle: number, timeout: number): number;
 }
 
-/** What the checker exports. */
-export interface Checker {
-  heap_check(heap: number): number;
+/** What the module exports that looks at a heap: the checker, and numbers, which it writes to `at`. */
+export interface Inspector {
+  heap_check(heap: number, at: number): number;
+  heap_stats(heap: number, at: number): void;
+  mempool_stats(pool: number, at: number): void;
+  arena_stats(arena: number, at: number): void;
 }
 
 export type ModuleName = keyof typeof texts;
@@ -61,7 +73,7 @@ function decode(text: string): number[] {
 function bytesOf(name: ModuleName): Uint8Array<ArrayBuffer> {
   const code = texts[name];
   if (typeof code === "string") return new Uint8Array(decode(code));
-  const bytes = decode(name === "checkShared" ? (texts.checkImported as string) : (texts.plain as string));
+  const bytes = decode(name === "inspectShared" ? (texts.inspectImported as string) : (texts.plain as string));
   bytes.splice(code[0], code[2] - code[0], ...decode(code[1]));
   return new Uint8Array(bytes);
 }

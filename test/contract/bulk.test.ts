@@ -84,14 +84,21 @@ describe.each(builds)("bulk: $name", (build) => {
   });
 
   test("takes the last of the backend and the whole reserve, but not one more", () => {
-    for (const size of [24, 1000, 30_000]) {
+    for (const size of [24, 1000, 12_000]) {
       const heap = fixedHeap(build, MIB);
       const pool = create({ heap, size, minNr: 6 });
+      // Which slabs a pool is left with, and so how many elements fit, depends on its past: twice the same.
+      for (let round = 0; round < 2; round++) {
+        freeAll(pool, drain(pool));
+        heap.trim();
+      }
       const all = drain(pool);
       freeAll(pool, all);
+      heap.trim();
       // the first number is refused, whatever of it the backend could have given
       expectRefused(heap, pool, all.length + 1);
       expectRefused(heap, pool, all.length + 1000);
+      heap.trim();
       const out = new Uint32Array(all.length);
       expect(pool.allocBulk(out)).toBe(true);
       expect(pool.currNr).toBe(0);

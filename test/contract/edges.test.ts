@@ -54,9 +54,8 @@ describe.each(builds)("edges: $name", (build) => {
     [live[150]!, live[150]! + 8, 0x80000000, 0, 4096, 2 ** 32 - 1].forEach((address, i) => {
       heap.u32[at / 4 + i] = address;
     });
-    core.mempool_unmark(pool.handle, at, 6);
-    expect(core.mempool_free_marked(pool.handle, at, 6)).toBe(0);
-    expect(core.mempool_mark(pool.handle, at, 6)).toBe(0);
+    expect(core.mempool_mark(pool.handle, at, 6, 0)).toBe(6);
+    expect(core.mempool_mark(pool.handle, at, 6, 1)).toBe(0);
     expect(pool.outstanding).toBe(100);
     expect(heap.check()).toEqual([]);
   });

@@ -8,7 +8,7 @@ import { disassemble, type Module } from "./module.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
-/** Function name to "parameters -> results", each only counted: the ABI has but i32. */
+/** Function name to "parameters -> results", each only counted: the ABI has but i32 and f64. */
 type Shapes = Record<string, string>;
 
 const sorted = (shapes: Shapes): Shapes => Object.fromEntries(Object.entries(shapes).toSorted());
@@ -18,14 +18,14 @@ const shapes = ({ functions }: Module): Shapes =>
   );
 
 let core: Module;
-let checker: Module;
+let inspector: Module;
 beforeAll(async () => {
-  core = await disassemble("core");
-  checker = await disassemble("check.imported");
+  core = await disassemble("core.shared");
+  inspector = await disassemble("inspect.shared");
 });
 
 test("every parameter and result is an i32 or an f64", () => {
-  const types = [core, checker].flatMap(({ functions }) =>
+  const types = [core, inspector].flatMap(({ functions }) =>
     [...functions.values()].flatMap((f) => f.params.concat(f.results)),
   );
   expect(types.filter((type) => type !== "i32" && type !== "f64")).toEqual([]);
@@ -39,7 +39,7 @@ describe("docs/abi.h", () => {
     for (const [, result, name, list] of header.matchAll(/^(\w+) (\w+)\(([^)]*)\);/gm)) {
       declared[name!] = `${list === "void" ? 0 : list!.split(",").length} -> ${result === "void" ? 0 : 1}`;
     }
-    expect(sorted(declared)).toEqual(sorted({ ...shapes(core), ...shapes(checker) }));
+    expect(sorted(declared)).toEqual(sorted({ ...shapes(core), ...shapes(inspector) }));
   });
 
   const hasCompiler = spawnSync("cc", ["--version"]).status === 0;
@@ -84,7 +84,7 @@ describe("src/wasm.ts", () => {
     expect(sorted(methodsOf("Core"))).toEqual(sorted(shapes(core)));
   });
 
-  test("Checker lists those of the checker", () => {
-    expect(sorted(methodsOf("Checker"))).toEqual(sorted(shapes(checker)));
+  test("Inspector lists those of the inspector", () => {
+    expect(sorted(methodsOf("Inspector"))).toEqual(sorted(shapes(inspector)));
   });
 });

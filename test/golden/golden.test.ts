@@ -11,9 +11,9 @@ import { budgets, recorded, sizes } from "./sizes.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const cores = ["core", "core.imported", "core.shared"];
-const checkers = ["check.imported", "check.shared"];
+const inspectors = ["inspect.imported", "inspect.shared"];
 
-describe.each([...cores, ...checkers])("%s.wasm", (name) => {
+describe.each([...cores, ...inspectors])("%s.wasm", (name) => {
   let module: Module;
   beforeAll(async () => {
     module = await disassemble(name);
@@ -36,9 +36,10 @@ describe.each([...cores, ...checkers])("%s.wasm", (name) => {
   });
 });
 
-test("the builds of the core export the same", async () => {
-  const [plain, ...others] = await Promise.all(cores.map((name) => disassemble(name)));
-  for (const other of others) expect(other.functions).toEqual(plain!.functions);
+test("the builds of the core export the same, and the one with threads what only threads need", async () => {
+  const [plain, imported, shared] = await Promise.all(cores.map((name) => disassemble(name)));
+  expect(imported!.functions).toEqual(plain!.functions);
+  for (const [name, type] of plain!.functions) expect([name, shared!.functions.get(name)]).toEqual([name, type]);
 });
 
 describe("sizes", () => {
@@ -62,7 +63,7 @@ describe("sizes", () => {
 
 test.each([
   ["core", "index", "plain"],
-  ["core.shared", "index", "shared"],
+  ["core.shared", "shared", "shared"],
 ])("%s.wasm: compiled again, the same bytes", async (name, entry, target) => {
   let bytes: Uint8Array | undefined;
   const { error, stderr } = await asc.main([`assembly/${entry}.ts`, "--target", target, "-o", "again.wasm"], {

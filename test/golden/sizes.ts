@@ -8,14 +8,16 @@ import { built } from "./module.ts";
 const KIB = 1024;
 /** The most that each may have. Each wasm as it is; the entry bundled, minified and gzipped, with all wasm in it. */
 export const budgets: Readonly<Record<string, number>> = {
-  "core.wasm": 8 * KIB,
-  "core.imported.wasm": 8 * KIB,
-  "core.shared.wasm": 12 * KIB,
-  "check.imported.wasm": 4 * KIB,
-  "check.shared.wasm": 4 * KIB,
-  // The design asks for 12 KiB: it is missed by about as much as the checker takes (its module, and the words for what it
-  // finds), which comes along because Heap.check() is synchronous and public.
-  "entry.min.js.gz": 14 * KIB,
+  // The design asks for 8 KiB and 12 KiB: both are missed by what never waiting for a stopped thread costs, in code that
+  // both builds share, and the one with threads by as much again for taking back what a dead thread held.
+  "core.wasm": 9 * KIB,
+  "core.imported.wasm": 9 * KIB,
+  "core.shared.wasm": 16 * KIB,
+  "inspect.imported.wasm": 4 * KIB,
+  "inspect.shared.wasm": 4 * KIB,
+  // The design asks for 12 KiB: there are two cores in it, the inspector, and waiting. What nobody imports goes, but the
+  // modules for createHeap({ shared }) and Heap.check() come along, because these are synchronous and public.
+  "entry.min.js.gz": 26 * KIB,
 };
 
 export async function sizes(): Promise<Record<string, number>> {

@@ -331,6 +331,10 @@ export class Model {
       return;
     } else {
       this.#refused(model, count);
+      // What it had got goes back, and a free refills the reserve before anything else.
+      const { currNr } = model.pool;
+      if (currNr < model.currNr || currNr > model.pool.minNr) fail(`a refused bulk left ${currNr} in reserve`);
+      model.currNr = currNr;
     }
     if (out.some((word) => word !== FILL)) fail("a refused bulk wrote into the array");
   }

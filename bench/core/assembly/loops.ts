@@ -4,7 +4,7 @@
  *
  * Loops with `Called` in their name call the functions that the core exports; the others have them inlined.
  */
-import { Pool } from "../../../assembly/layout";
+import { Magazine } from "../../../assembly/layout";
 import { allocInline, freeInline, mempool_alloc, mempool_free } from "../../../assembly/mempool";
 
 /** Bytes of an element of AssemblyScript's allocator; a pool has its own size. */
@@ -12,14 +12,14 @@ const SIZE: usize = 64;
 
 
 @inline
-function alloc(pool: Pool): usize {
+function alloc(pool: Magazine): usize {
   if (isDefined(TLSF)) return heap.alloc(SIZE);
   return allocInline(pool);
 }
 
 
 @inline
-function free(pool: Pool, element: usize): void {
+function free(pool: Magazine, element: usize): void {
   if (isDefined(TLSF)) heap.free(element);
   else freeInline(pool, element);
 }
@@ -36,7 +36,7 @@ function slotOf(slots: usize, count: u32, random: u32): usize {
   return slots + ((<usize>((<u64>random * count) >> 32)) << 2);
 }
 
-export function pair(pool: Pool, n: u32): void {
+export function pair(pool: Magazine, n: u32): void {
   for (let i: u32 = 0; i < n; i++) {
     const element = alloc(pool);
     store<u32>(element, i);
@@ -44,7 +44,7 @@ export function pair(pool: Pool, n: u32): void {
   }
 }
 
-export function pairCalled(pool: Pool, n: u32): void {
+export function pairCalled(pool: Magazine, n: u32): void {
   for (let i: u32 = 0; i < n; i++) {
     const element = mempool_alloc(pool);
     store<u32>(element, i);
@@ -53,7 +53,7 @@ export function pairCalled(pool: Pool, n: u32): void {
 }
 
 /** n times: allocate `count` elements, then free them in the order they came. */
-export function wave(pool: Pool, n: u32, slots: usize, count: u32): void {
+export function wave(pool: Magazine, n: u32, slots: usize, count: u32): void {
   for (let i: u32 = 0; i < n; i++) {
     const end = slots + (count << 2);
     for (let at = slots; at < end; at += 4) {
@@ -65,7 +65,7 @@ export function wave(pool: Pool, n: u32, slots: usize, count: u32): void {
   }
 }
 
-export function waveCalled(pool: Pool, n: u32, slots: usize, count: u32): void {
+export function waveCalled(pool: Magazine, n: u32, slots: usize, count: u32): void {
   for (let i: u32 = 0; i < n; i++) {
     const end = slots + (count << 2);
     for (let at = slots; at < end; at += 4) {
@@ -78,7 +78,7 @@ export function waveCalled(pool: Pool, n: u32, slots: usize, count: u32): void {
 }
 
 /** n times: free the element in a random slot and put a new one there. Returns the random number to go on with. */
-export function churn(pool: Pool, n: u32, slots: usize, count: u32, random: u32): u32 {
+export function churn(pool: Magazine, n: u32, slots: usize, count: u32, random: u32): u32 {
   for (let i: u32 = 0; i < n; i++) {
     const at = slotOf(slots, count, (random = next(random)));
     free(pool, load<u32>(at));
@@ -89,7 +89,7 @@ export function churn(pool: Pool, n: u32, slots: usize, count: u32, random: u32)
   return random;
 }
 
-export function churnCalled(pool: Pool, n: u32, slots: usize, count: u32, random: u32): u32 {
+export function churnCalled(pool: Magazine, n: u32, slots: usize, count: u32, random: u32): u32 {
   for (let i: u32 = 0; i < n; i++) {
     const at = slotOf(slots, count, (random = next(random)));
     mempool_free(pool, load<u32>(at));
@@ -126,7 +126,7 @@ export function churnBeside(n: u32, slots: usize, count: u32, random: u32, bytes
 }
 
 /** n times: free the element in the next slot, and put a new one there. Returns the slot to go on with. */
-export function walk(pool: Pool, n: u32, slots: usize, count: u32, k: u32): u32 {
+export function walk(pool: Magazine, n: u32, slots: usize, count: u32, k: u32): u32 {
   for (let i: u32 = 0; i < n; i++) {
     const at = slots + (k << 2);
     free(pool, load<u32>(at));
@@ -150,7 +150,7 @@ export function walkNone(n: u32, slots: usize, count: u32, k: u32): u32 {
 }
 
 /** n times: free the elements in `batch` random slots, then put new ones there. */
-export function shuffle(pool: Pool, n: u32, slots: usize, count: u32, random: u32, batch: u32): u32 {
+export function shuffle(pool: Magazine, n: u32, slots: usize, count: u32, random: u32, batch: u32): u32 {
   for (let i: u32 = 0; i < n; i++) {
     const again = random;
     for (let j: u32 = 0; j < batch; j++) {
@@ -194,7 +194,7 @@ export function shuffleNone(n: u32, slots: usize, count: u32, random: u32, batch
 }
 
 /** n times: free the last `batch` of the slots, newest first, and allocate as many again. */
-export function stack(pool: Pool, n: u32, slots: usize, count: u32, batch: u32): void {
+export function stack(pool: Magazine, n: u32, slots: usize, count: u32, batch: u32): void {
   const end = slots + (count << 2);
   const start = end - (batch << 2);
   for (let i: u32 = 0; i < n; i++) {
@@ -220,7 +220,7 @@ export function stackNone(n: u32, slots: usize, count: u32, batch: u32): void {
 }
 
 /** Puts an element into each of `count` slots, in order. Returns how many there are. */
-export function fill(pool: Pool, slots: usize, count: u32): u32 {
+export function fill(pool: Magazine, slots: usize, count: u32): u32 {
   for (let i: u32 = 0; i < count; i++) {
     const element = alloc(pool);
     if (!element) return i;
@@ -234,7 +234,7 @@ export function fill(pool: Pool, slots: usize, count: u32): u32 {
 export function roundRobin(pools: usize, n: u32, slots: usize, count: u32): void {
   let k: u32 = 0;
   for (let i: u32 = 0; i < n; i++) {
-    const pool = changetype<Pool>(load<u32>(pools + (k << 2)));
+    const pool = changetype<Magazine>(load<u32>(pools + (k << 2)));
     const at = slots + (k << 2);
     free(pool, load<u32>(at));
     const element = alloc(pool);

@@ -1,0 +1,67 @@
+/**
+ * Numbers for people: a look at a heap, a pool, an arena. Part of the module that check.ts is in: the core does not need
+ * them. Each writes f64 to `at`, and may be off by what other threads are doing just now.
+ */
+import { arenaUsed } from "./bump";
+import { roundsIn } from "./cache";
+import { Arena, Heap, Magazine, PAGE_NUMBERS, PAGE_SHIFT, Pool, serveHeap } from "./layout";
+import { magazineAt, places, poolOf, taken } from "./mempool";
+import { freePages, runFind } from "./pages";
+
+/** Pages in the longest free run. O(memory). */
+function largestRun(): u32 {
+  let largest: u32 = 0;
+  for (let bit: u32 = PAGE_NUMBERS >>> 1; bit; bit >>>= 1) {
+    if (runFind(largest | bit, 0)) largest |= bit;
+  }
+  return largest;
+}
+
+/** Writes seven f64; docs/abi.h names them. O(memory). */
+export function heap_stats(address: usize, at: usize): void {
+  serveHeap(address, 0);
+  const h = changetype<Heap>(address);
+  store<f64>(at, <f64>h.pages, 0);
+  store<f64>(at, <f64>h.maxPages, 8);
+  store<f64>(at, <f64>freePages(), 16);
+  store<f64>(at, <f64>largestRun(), 24);
+  store<f64>(at, <f64>h.growCount, 32);
+  store<f64>(at, <f64>h.poolCount, 40);
+  store<f64>(at, <f64>h.arenaCount, 48);
+}
+
+/** Writes ten f64; docs/abi.h names them. */
+export function mempool_stats(m: Magazine, at: usize): void {
+  const pool = poolOf(m);
+  let cached: u32 = 0;
+  let allocs: u64 = 0;
+  let reserveHits: u64 = 0;
+  let preallocated: u64 = 0;
+  let failures: u64 = 0;
+  for (let thread: u32 = 0; thread < places(pool); thread++) {
+    const each = changetype<Magazine>(magazineAt(pool, thread));
+    if (!changetype<usize>(each)) continue;
+    cached += roundsIn(each);
+    allocs += each.allocs;
+    reserveHits += each.reserveHits;
+    preallocated += each.preallocated;
+    failures += each.failures;
+  }
+  store<f64>(at, <f64>pool.currNr, 0);
+  store<f64>(at, <f64>(taken(pool) - cached), 8);
+  store<f64>(at, <f64>cached, 16);
+  store<f64>(at, <f64>pool.lowestCurrNr, 24);
+  store<f64>(at, <f64>allocs, 32);
+  store<f64>(at, <f64>reserveHits, 40);
+  store<f64>(at, <f64>preallocated, 48);
+  store<f64>(at, <f64>failures, 56);
+  store<f64>(at, <f64>pool.slabs, 64);
+  store<f64>(at, <f64>(pool.slabPages << PAGE_SHIFT), 72);
+}
+
+/** Writes three f64; docs/abi.h names them. */
+export function arena_stats(arena: Arena, at: usize): void {
+  store<f64>(at, <f64>arenaUsed(arena), 0);
+  store<f64>(at, <f64>(arena.pages << PAGE_SHIFT), 8);
+  store<f64>(at, <f64>arena.chunks, 16);
+}

@@ -1,0 +1,177 @@
+/** What every thread of the threads test does, and the tasks that a worker or an audio worklet is given by the window. */
+import { array, attach, struct, u32 } from "wasm-mempool";
+
+const WORDS = 15;
+export const Element = struct({ owner: u32, rest: array(u32, WORDS) });
+
+/** Milliseconds after which what has not happened never will. */
+const LATE = 10_000;
+
+/** Fills an element with what is right only at this address and for this owner: a thread's number. */
+export function mark(pool, element, owner = pool.heap.threadId) {
+  const { u32: all } = pool.heap;
+  all[element / 4] = owner;
+  for (let i = 1; i <= WORDS; i++) all[element / 4 + i] = element ^ (owner << 16) ^ i;
+}
+
+/** Whose mark it has; throws if that is damaged. */
+export function ownerOf(pool, element) {
+  const { u32: all } = pool.heap;
+  const owner = all[element / 4];
+  for (let i = 1; i <= WORDS; i++) {
+    if (all[element / 4 + i] !== (element ^ (owner << 16) ^ i) >>> 0) {
+      throw new Error(`word ${i} of element 0x${element.toString(16)} is damaged; its owner is thread ${owner}`);
+    }
+  }
+  return owner;
+}
+
+function allocMarked(pool) {
+  const element = pool.alloc();
+  if (element === 0) throw new Error(`no element in thread ${pool.heap.threadId}`);
+  mark(pool, element);
+  return element;
+}
+
+/** Elements of this thread's own into its row of the table. */
+export function fill(pool, table) {
+  const length = table.length / 4;
+  const from = pool.heap.threadId * length;
+  for (let i = from; i < from + length; i++) table[i] = allocMarked(pool);
+}
+
+/** Frees every fourth of every row; returns how many of each thread's. */
+export function empty(pool, table) {
+  const freed = [0, 0, 0, 0];
+  for (let i = pool.heap.threadId; i < table.length; i += 4) {
+    freed[ownerOf(pool, table[i])]++;
+    pool.free(table[i]);
+  }
+  return freed;
+}
+
+/**
+ * Puts an element into a slot of the board and frees the one that was there, whoever allocated it; so many times, and
+ * then until every thread has done so and has freed some of every other's. `gate`: threads that are ready, and that are
+ * done. Yields after each of those times; returns how many it freed of each thread's.
+ */
+export function* exchange(pool, { board, gate, times }) {
+  const me = pool.heap.threadId;
+  const freed = [0, 0, 0, 0];
+  const turn = (i) => {
+    const other = Atomics.exchange(board, (i * 5 + me) % board.length, allocMarked(pool));
+    if (other === 0) return;
+    freed[ownerOf(pool, other)]++;
+    pool.free(other);
+  };
+  const late = Date.now() + LATE;
+  // Spins, which is all that is allowed everywhere; `call` goes on meanwhile.
+  const until = (isSo, call) => {
+    for (let i = 0; !isSo(); i++) {
+      if (Date.now() > late) throw new Error(`thread ${me} waits for the others: ${[...gate]}; it freed ${freed}`);
+      call?.(i);
+    }
+  };
+  Atomics.add(gate, 0, 1);
+  until(() => Atomics.load(gate, 0) === 4);
+  for (let i = 0; i < times; i++) {
+    turn(i);
+    yield;
+  }
+  until(() => freed.every((n, owner) => n > 0 || owner === me), turn);
+  Atomics.add(gate, 1, 1);
+  until(() => Atomics.load(gate, 1) === 4, turn);
+  return freed;
+}
+
+/** Runs a generator to its end. */
+export function finish(steps) {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** The code of what the call throws. */
+export function codeOf(call) {
+  try {
+    call();
+  } catch (error) {
+    return error.code ?? String(error);
+  }
+  return "none";
+}
+
+/** The tasks, by name. Each takes one argument. `run`: what runs the exchange. */
+export function makeTasks(run = finish) {
+  /** By name. */
+  const pools = {};
+  return {
+    attach(shared) {
+      for (const [name, pool] of Object.entries(shared)) pools[name] = attach(pool);
+      return pools.many.heap.threadId;
+    },
+    nothing() {},
+    fill: (table) => fill(pools.many, table),
+    empty: (table) => empty(pools.many, table),
+    exchange: (work) => run(exchange(pools.many, work)),
+    free: (element) => pools.two.free(element),
+    allocWait: (timeout) => pools.two.allocWait(timeout),
+    allocAsync: () => pools.two.allocAsync(),
+    /** Gets all that this pool may have, as the others give it up, and has it in its cache afterwards. */
+    hoard() {
+      const { few } = pools;
+      const elements = [];
+      for (const late = Date.now() + LATE; elements.length < few.maxNr;) {
+        const element = few.alloc();
+        if (element !== 0) elements.push(element);
+        else if (Date.now() > late) throw new Error(`only ${elements.length} elements`);
+      }
+      for (const element of elements) few.free(element);
+    },
+    /** A call on that pool. */
+    touch: (name) => pools[name].free(pools[name].alloc()),
+    /** Allocates until the memory has grown, and one element is up there. */
+    grow() {
+      const { memory } = pools.many.heap;
+      const before = memory.buffer.byteLength;
+      const elements = [];
+      while (!(elements.at(-1) >= before)) elements.push(allocMarked(pools.many));
+      return { before, elements };
+    },
+    ownersOf: (elements) => elements.map((element) => ownerOf(pools.many, element)),
+    freeMany: (elements) => elements.forEach((element) => pools.many.free(element)),
+    /** Has a lock as long as this thread lives. */
+    hold: (name) =>
+      new Promise((resolve) => {
+        void navigator.locks.request(name, () => {
+          resolve();
+          return new Promise(() => {});
+        });
+      }),
+    /** Allocates and frees until it is killed. */
+    spin(beats) {
+      const held = new Uint32Array(100);
+      for (let i = 0; ; i = (i + 37) % held.length) {
+        if (held[i] !== 0) {
+          ownerOf(pools.many, held[i]);
+          pools.many.free(held[i]);
+        }
+        held[i] = allocMarked(pools.many);
+        Atomics.add(beats, 0, 1);
+      }
+    },
+    detach: () => pools.many.heap.detach(),
+  };
+}
+
+/** Does what comes through a port, and answers. */
+export function serve(port, tasks) {
+  port.onmessage = async ({ data: { id, task, work } }) => {
+    try {
+      port.postMessage({ id, value: await tasks[task](work) });
+    } catch (error) {
+      port.postMessage({ id, error: error.code ?? String(error) });
+    }
+  };
+}

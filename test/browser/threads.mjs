@@ -1,0 +1,286 @@
+/** The window's part of the threads test: one heap for this window, two workers and an audio worklet. */
+import { createHeap } from "wasm-mempool";
+import { codeOf, Element, empty, exchange, fill, finish, mark, ownerOf } from "./threads-tasks.mjs";
+
+/** Another thread. */
+class Thread {
+  #port;
+  #last = 0;
+  #calls = new Map();
+
+  constructor(port) {
+    this.#port = port;
+    port.addEventListener("message", ({ data: { id, value, error } }) => {
+      const { resolve, reject } = this.#calls.get(id);
+      this.#calls.delete(id);
+      if (error === undefined) resolve(value);
+      else reject(new Error(error));
+    });
+    port.start?.();
+  }
+
+  /** What the task returns there; rejects with the code of what it throws. */
+  run(task, work) {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#last;
+      this.#calls.set(id, { resolve, reject });
+      this.#port.postMessage({ id, task, work });
+    });
+  }
+
+  fail(what) {
+    for (const { reject } of this.#calls.values()) reject(new Error(what));
+  }
+}
+
+class WorkerThread extends Thread {
+  #worker;
+  #lock = `worker ${Math.random()}`;
+
+  constructor(query) {
+    const worker = new Worker(`/threads-worker.js${query}`, { type: "module" });
+    super(worker);
+    this.#worker = worker;
+    worker.addEventListener("error", ({ message }) => this.fail(message || "the worker did not load"));
+  }
+
+  /** So that `kill` knows when it is no more: terminate() does not tell. */
+  hold() {
+    return this.run("hold", this.#lock);
+  }
+
+  async kill() {
+    this.#worker.terminate();
+    await navigator.locks.request(this.#lock, () => {});
+  }
+}
+
+class WorkletThread extends Thread {
+  #context;
+
+  static async make(query) {
+    // Long enough for the exchange. Its port works also before and after.
+    const context = new OfflineAudioContext(1, 128 * 150, 44100);
+    await context.audioWorklet.addModule(`/threads-worklet.js${query}`);
+    return new WorkletThread(context);
+  }
+
+  constructor(context) {
+    const node = new AudioWorkletNode(context, "member");
+    super(node.port);
+    this.#context = context;
+    node.addEventListener("processorerror", () => this.fail("the processor threw"));
+    node.connect(context.destination);
+  }
+
+  render() {
+    return this.#context.startRendering();
+  }
+}
+
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const words = (count) => new Uint32Array(new SharedArrayBuffer(4 * count));
+
+/** Returns what is to be seen of each test, by its name, and of the whole at the end. `query`: of the scripts to load. */
+export async function threads(query) {
+  const heap = createHeap({ shared: true, initial: 131072, maximum: 2 ** 24 });
+  const many = heap.create({ size: Element, minNr: 64, name: "many" });
+  const two = heap.create({ size: 64, minNr: 2, maxNr: 2, name: "two" });
+  const few = heap.create({ size: 64, minNr: 0, maxNr: 32, name: "few" });
+  const shared = { many: many.share(), two: two.share(), few: few.share() };
+  const [first, second] = [new WorkerThread(query), new WorkerThread(query)];
+  const worklet = await WorkletThread.make(query);
+  const others = [first, second, worklet];
+  const all = (task, work) => Promise.all(others.map((thread) => thread.run(task, work)));
+  // Where nothing tells an audio worklet of what happens, it sees it in its next call.
+  const tells = "waitAsync" in Atomics;
+  const takeTwo = () => [two.alloc(), two.alloc()];
+  const freeTwo = (elements) => elements.forEach((element) => two.free(element));
+  const outstanding = () => [many, two, few].map((pool) => pool.outstanding);
+
+  /** A worker that can be killed. */
+  async function makeVictim() {
+    const victim = new WorkerThread(query);
+    const id = await victim.run("attach", shared);
+    await victim.hold();
+    return { victim, id };
+  }
+
+  const tests = {
+    async attached() {
+      return [heap.threadId, ...(await all("attach", shared))].sort();
+    },
+
+    /** Each frees a quarter of what each has allocated. */
+    async passed() {
+      const table = words(4 * 32);
+      const filled = all("fill", table);
+      fill(many, table);
+      await filled;
+      const distinct = new Set(table).size;
+      const emptied = all("empty", table);
+      return { distinct, freed: [empty(many, table), ...(await emptied)] };
+    },
+
+    /** Elements change hands while all four run. */
+    async exchanged() {
+      const work = { board: words(48), gate: words(2), times: 20_000 };
+      const exchanged = all("exchange", work);
+      // The worklet has its work when it answers to what came later.
+      await worklet.run("nothing");
+      const rendered = worklet.render();
+      // Firefox needs this window for the beginning.
+      while (Atomics.load(work.gate, 0) < 3) await sleep(1);
+      const freed = [finish(exchange(many, work)), ...(await exchanged)];
+      await rendered;
+      const left = work.board.filter((element) => element !== 0);
+      for (const element of left) freed[0][ownerOf(many, element)]++;
+      many.freeBulk(left);
+      // It is the same for everybody whether all have freed some of all others'.
+      return { isComplete: freed.flat().filter((n) => n > 0).length >= 12, isMuch: freed.flat().reduce((a, b) => a + b) >= 80_000 };
+    },
+
+    async wouldBlock() {
+      const held = takeTwo();
+      const codes = [codeOf(() => two.allocWait(100)), await worklet.run("allocWait", 100).catch(({ message }) => message)];
+      freeTwo(held);
+      return codes;
+    },
+
+    /** This window awaits what a worker frees. */
+    async awaited() {
+      const held = takeTwo();
+      const element = two.allocAsync({ timeout: 5000 });
+      await first.run("free", held[0]);
+      const isIt = (await element) === held[0];
+      freeTwo(held);
+      return isIt;
+    },
+
+    /** The worklet awaits what this window frees. */
+    async awaitedInWorklet() {
+      const held = takeTwo();
+      const element = worklet.run("allocAsync");
+      await worklet.run("nothing");
+      two.free(held[0]);
+      if (!tells) await worklet.run("touch", "two");
+      const isIt = (await element) === held[0];
+      freeTwo(held);
+      return isIt;
+    },
+
+    /** A worker is blocked until this window frees. */
+    async blocked() {
+      const held = takeTwo();
+      const late = await second.run("allocWait", 20).catch(({ message }) => message);
+      let isEarly = true;
+      const element = second.run("allocWait", 5000).then((value) => ({ value, isEarly }));
+      await sleep(50);
+      isEarly = false;
+      two.free(held[0]);
+      const got = await element;
+      freeTwo(held);
+      return { late, isIt: got.value === held[0], isEarly: got.isEarly };
+    },
+
+    /** This window gets all of a pool although an idle thread has it in its cache. */
+    async hoarded() {
+      const got = [];
+      for (const thread of others) {
+        await thread.run("hoard");
+        const touching = tells ? 0 : setInterval(() => void worklet.run("touch", "few"), 10);
+        const elements = new Set();
+        while (elements.size < few.maxNr) elements.add(await few.allocAsync({ timeout: 5000 }));
+        clearInterval(touching);
+        for (const element of elements) few.free(element);
+        got.push(elements.size);
+      }
+      return got;
+    },
+
+    /** Views here are right when a worker has grown the memory, and what is written up there all can read. */
+    async grown() {
+      const mine = many.alloc();
+      mark(many, mine);
+      const cursor = Element.at(heap, mine);
+      const stale = heap.views.u32;
+      const { before, elements } = await first.run("grow");
+      const highest = elements.at(-1);
+      const isAbove = highest >= before && highest >= stale.byteLength && stale[highest / 4] === undefined;
+      const owners = [...new Set(elements.map((element) => ownerOf(many, element)))];
+      const isOwner = owners.length === 1 && heap.views.refresh().u32[highest / 4] === owners[0];
+      const isRead = cursor.owner === 0 && cursor.move(highest).owner === owners[0];
+      cursor.owner = 0;
+      mark(many, highest);
+      const seen = (await all("ownersOf", [mine, highest])).flat();
+      elements.push(mine);
+      await Promise.all(
+        others.map((thread, i) =>
+          thread.run(
+            "freeMany",
+            elements.filter((_, j) => j % 3 === i),
+          ),
+        ),
+      );
+      return { isAbove, isOwner, isRead, seen };
+    },
+
+    /** Workers are killed in the middle of allocating and freeing. */
+    async reaped() {
+      const results = [];
+      for (let i = 0; i < 3; i++) {
+        const { victim, id } = await makeVictim();
+        const beats = words(1);
+        void victim.run("spin", beats);
+        while (Atomics.load(beats, 0) < 10_000) await sleep(1);
+        await victim.kill();
+        const beat = Atomics.load(beats, 0);
+        const list = heap.reap(id);
+        const { outstanding: out } = many;
+        for (const { pool, address } of list) if (pool === "many") many.free(address);
+        results.push({
+          // It had a hundred, but for the one in its hands.
+          isAll: list.length === out && Math.abs(out - 99.5) < 2,
+          isDead: Atomics.load(beats, 0) === beat,
+          again: codeOf(() => heap.reap(id)),
+          problems: heap.check(),
+        });
+      }
+      return results;
+    },
+
+    /** A worker is killed while it is blocked: what it would get is not lost. */
+    async reapedInLine() {
+      const held = takeTwo();
+      const { victim, id } = await makeVictim();
+      void victim.run("allocWait", 60_000);
+      await sleep(50);
+      await victim.kill();
+      freeTwo(held);
+      const list = heap.reap(id);
+      for (const { pool, address } of list) if (pool === "two") two.free(address);
+      const again = [await two.allocAsync({ timeout: 5000 }), await two.allocAsync({ timeout: 5000 })];
+      freeTwo(again);
+      return new Set([...held, ...again]).size;
+    },
+
+    async ended() {
+      const before = outstanding();
+      await all("detach");
+      const after = outstanding();
+      const problems = heap.check();
+      for (const pool of [many, two, few]) pool.exit();
+      await Promise.all([many, two, few].map((pool) => pool.closed));
+      const { pools, used } = heap.stats();
+      return { before, after, problems, pools, check: heap.check(), used };
+    },
+  };
+  const report = {};
+  for (const [name, test] of Object.entries(tests)) {
+    const begin = performance.now();
+    const tooLate = sleep(15_000).then(() => "no end in 15 s");
+    const value = await Promise.race([test(), tooLate]).catch((error) => `${error}\n${error.stack}`);
+    report[name] = { value, problems: heap.check(), ms: performance.now() - begin };
+  }
+  return report;
+}

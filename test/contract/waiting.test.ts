@@ -1,0 +1,698 @@
+/** Waiting from one thread: first come, first served, and whoever leaves the line leaves nothing behind. */
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { create, createArena, MempoolError, type Heap, type Pool, type WaitOptions } from "../../src/index.ts";
+import { builds } from "../builds.ts";
+import {
+  codeOf,
+  drain,
+  errorFrom,
+  expectElements,
+  expectSound,
+  expectZero,
+  fixedHeap,
+  freeAll,
+  freeCode,
+  Greedy,
+  MIB,
+  nonAddresses,
+  PAGE,
+  take,
+} from "./helpers.ts";
+
+afterEach(() => vi.unstubAllGlobals());
+
+/** What a promise gives, and that soon. */
+async function soon<T>(promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("still waiting after 1.5 s")), 1500);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** The MempoolError a promise is rejected with. */
+async function rejection(promise: Promise<unknown>): Promise<MempoolError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof MempoolError) return error;
+    throw new Error("expected a MempoolError", { cause: error });
+  }
+  throw new Error("expected a rejection, but the promise was fulfilled");
+}
+
+const rejectionCode = async (promise: Promise<unknown>): Promise<string> => (await rejection(promise)).code;
+
+/** The names of those promises that are settled, in the order in which that happened; a rejection's with its code. */
+class Order {
+  readonly names: string[] = [];
+
+  add<T>(name: string, promise: Promise<T>): Promise<T> {
+    promise.then(
+      () => this.names.push(name),
+      (error: MempoolError) => this.names.push(`${name} ${error.code}`),
+    );
+    return promise;
+  }
+
+  /** Once every promise that can be is settled. */
+  async soon(): Promise<string[]> {
+    await new Promise((resolve) => setImmediate(resolve));
+    return this.names;
+  }
+}
+
+/** A pool of exactly so many elements. */
+function poolOf(heap: Heap, count: number, options: { size?: number; zero?: boolean } = {}): Pool {
+  return create({ heap, size: 64, minNr: count, maxNr: count, ...options });
+}
+
+/** Nothing is out but these, and the pool is as fast and as strict as before. */
+function expectAllHome(heap: Heap, pool: Pool): void {
+  expect(pool.outstanding).toBe(0);
+  expect(pool.isSaturated).toBe(true);
+  const slowly = vi.spyOn(pool, "take");
+  const all = drain(pool, 10_000);
+  freeAll(pool, all);
+  // The slow way is not taken any more.
+  expect(slowly.mock.calls.length).toBe(0);
+  if (pool.maxNr < 10_000) expect(all.length).toBe(pool.maxNr);
+  expect(pool.outstanding).toBe(0);
+  expectSound(heap);
+}
+
+describe.each(builds)("waiting: $name", (build) => {
+  test("nobody waits for what is there", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = poolOf(heap, 6);
+    const out = new Uint32Array(3).fill(7);
+    const bulk = new Uint32Array(2);
+    const elements = [pool.allocWait(), await pool.allocAsync()];
+    pool.allocBulkWait(out, 2, 0);
+    expect(out[2]).toBe(7);
+    elements.push(...out.subarray(0, 2));
+    await pool.allocBulkAsync(bulk, { timeout: 0 });
+    elements.push(...bulk);
+    expectElements(heap, elements, 64, 16);
+    expect(pool.alloc()).toBe(0);
+    pool.allocBulkWait(out, 0);
+    await pool.allocBulkAsync(out, { count: 0 });
+    freeAll(pool, elements);
+    expectAllHome(heap, pool);
+  });
+
+  test("a free hands its element to the first in line", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = poolOf(heap, 3);
+    const held = take(pool, 3);
+    const order = new Order();
+    const waiters = ["a", "b", "c"].map((name) => order.add(name, pool.allocAsync()));
+    expect(await order.soon()).toEqual([]);
+    pool.free(held[1]!);
+    // a newcomer comes after those in line
+    expect(pool.alloc()).toBe(0);
+    expect(pool.allocPreallocated()).toBe(0);
+    expect(pool.allocBulk(new Uint32Array(1))).toBe(false);
+    expect(await order.soon()).toEqual(["a"]);
+    expect(await waiters[0]).toBe(held[1]);
+    pool.free(held[0]!);
+    expect(await order.soon()).toEqual(["a", "b"]);
+    expect(await waiters[1]).toBe(held[0]);
+    pool.free(held[2]!);
+    expect(await waiters[2]).toBe(held[2]);
+    expect(pool.outstanding).toBe(3);
+    freeAll(pool, held);
+    expectAllHome(heap, pool);
+  });
+
+  test("a newcomer gets what those in line leave", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = poolOf(heap, 4);
+    const held = take(pool, 4);
+    const waiters = [pool.allocAsync(), pool.allocAsync()];
+    pool.freeBulk(Uint32Array.from(held));
+    const mine = drain(pool);
+    expect(mine.length).toBe(2);
+    const theirs = await Promise.all(waiters);
+    expect(new Set([...mine, ...theirs]).size).toBe(4);
+    freeAll(pool, [...mine, ...theirs]);
+    expectAllHome(heap, pool);
+  });
+
+  test("forty wait, and get what comes in their order", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = poolOf(heap, 5);
+    let held = take(pool, 5);
+    const order = new Order();
+    const names = Array.from({ length: 40 }, (_, i) => `${i}`);
+    const waiters = names.map((name) => order.add(name, pool.allocAsync()));
+    for (let i = 0; i < 40; i += 5) {
+      if (i % 2) freeAll(pool, held);
+      else pool.freeBulk(Uint32Array.from(held));
+      held = await Promise.all(waiters.slice(i, i + 5));
+      expect(await order.soon()).toEqual(names.slice(0, i + 5));
+      expect(pool.outstanding).toBe(5);
+    }
+    freeAll(pool, held);
+    expectAllHome(heap, pool);
+  });
+
+  test("ten thousand rounds of waiting leave nothing behind", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = poolOf(heap, 2);
+    let running = 0;
+    const worker = async (rounds: number) => {
+      for (let i = 0; i < rounds; i++) {
+        const element = await pool.allocAsync();
+        running++;
+        expect(running).toBeLessThanOrEqual(2);
+        if (i % 3 === 0) await Promise.resolve();
+        running--;
+        pool.free(element);
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, () => worker(1000)));
+    expect(pool.stats().allocs).toBe(10_000);
+    expectAllHome(heap, pool);
+  });
+
+  test("elements are zeroed for who waited", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = poolOf(heap, 3, { size: 100, zero: true });
+    const held = take(pool, 3);
+    for (const address of held) heap.u8.fill(0xff, address, address + 100);
+    const one = pool.allocAsync();
+    const out = new Uint32Array(2);
+    const two = pool.allocBulkAsync(out);
+    freeAll(pool, held);
+    await two;
+    for (const address of [await one, ...out]) expectZero(heap.memory, address, 100);
+    freeAll(pool, held);
+    expectAllHome(heap, pool);
+  });
+
+  test("what other pools and arenas give back serves the line", async () => {
+    const heap = fixedHeap(build, 4 * MIB);
+    const pool = create({ heap, size: 64, minNr: 0 });
+    const other = create({ heap, size: 50_000, minNr: 0, name: "other" });
+    const arena = createArena({ heap, bytes: PAGE - 16 });
+    arena.alloc(PAGE - 64);
+    arena.alloc(PAGE - 64);
+    const theirs = drain(other);
+    new Greedy(heap).take();
+    const mine = drain(pool);
+    const order = new Order();
+    /** Waits, gives something back, and takes all that comes of it. */
+    const round = async (name: string, giveBack: () => void) => {
+      const waiter = order.add(name, pool.allocAsync());
+      expect(await order.soon()).not.toContain(name);
+      giveBack();
+      mine.push(await soon(waiter), ...drain(pool));
+    };
+    for (let i = 0; i < 3; i++) await round(`free ${i}`, () => freeAll(other, theirs.splice(0, 10)));
+    for (let i = 0; i < 3; i++) await round(`bulk ${i}`, () => other.freeBulk(Uint32Array.from(theirs.splice(0, 10))));
+    await round("reset", () => arena.reset());
+    await round("exit", () => arena.exit());
+    expectElements(heap, mine, 64, 16);
+    freeAll(pool, mine);
+    expectAllHome(heap, pool);
+  });
+
+  test("an exit of another pool, and trim, serve the line", async () => {
+    for (const way of ["exit", "trim"]) {
+      const heap = fixedHeap(build, MIB);
+      const pool = create({ heap, size: PAGE, minNr: 0 });
+      const reserve = create({ heap, size: PAGE, minNr: 8 });
+      const other = create({ heap, size: 100, minNr: 0 });
+      const small = new Greedy(heap);
+      small.take();
+      const waiter = pool.allocAsync();
+      expect(pool.alloc()).toBe(0);
+      if (way === "exit") reserve.exit();
+      else {
+        // freed before anybody waits: nothing but a look at it tells
+        small.release();
+        heap.trim();
+      }
+      expect(await soon(waiter)).not.toBe(0);
+      expect(other.outstanding).toBe(0);
+      expectSound(heap);
+    }
+  });
+
+  test("a free is as strict while somebody waits", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = poolOf(heap, 3);
+    const other = create({ heap, size: 48, minNr: 2 });
+    const held = take(pool, 3);
+    const theirs = take(other, 2);
+    const waiter = pool.allocAsync();
+    for (const somePool of [pool, other]) {
+      for (const [, value] of nonAddresses(held[0]!)) {
+        if (value !== 0) expect(freeCode(somePool, value)).toBe("ERR_INVALID_ADDRESS");
+      }
+      somePool.free(0);
+      expect(["ERR_INTERIOR_FREE", "ERR_FOREIGN_FREE"]).toContain(freeCode(somePool, held[0]! + 16));
+    }
+    expect(freeCode(other, held[0]!)).toBe("ERR_FOREIGN_FREE");
+    expect(freeCode(pool, theirs[0]!)).toBe("ERR_FOREIGN_FREE");
+    expect(codeOf(() => pool.freeBulk(Uint32Array.of(held[0]!, held[0]!)))).toBe("ERR_DOUBLE_FREE");
+    other.free(theirs[0]!);
+    expect(freeCode(other, theirs[0]!)).toBe("ERR_DOUBLE_FREE");
+    expect(other.alloc()).not.toBe(0);
+    pool.free(held[0]!);
+    // handed over already: it is the waiter's
+    expect(await waiter).toBe(held[0]!);
+    freeAll(pool, held);
+    expect(freeCode(pool, held[0]!)).toBe("ERR_DOUBLE_FREE");
+    expectAllHome(heap, pool);
+  });
+
+  describe("a time limit", () => {
+    test("of 0 waits for nothing", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 1);
+      const held = pool.alloc();
+      const order = new Order();
+      const waiter = order.add("a", pool.allocAsync({ timeout: 0 }));
+      const bulk = order.add("b", pool.allocBulkAsync(new Uint32Array(1), { timeout: 0 }));
+      expect(await order.soon()).toEqual(["a ERR_TIMEOUT", "b ERR_TIMEOUT"]);
+      expect(await rejectionCode(waiter)).toBe("ERR_TIMEOUT");
+      expect(await rejectionCode(bulk)).toBe("ERR_TIMEOUT");
+      pool.free(held);
+      expectAllHome(heap, pool);
+    });
+
+    test("ends the waiting, and the next one moves up", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 1);
+      const held = pool.alloc();
+      const began = performance.now();
+      const first = pool.allocAsync({ timeout: 60 });
+      const second = pool.allocAsync({ timeout: Infinity });
+      const { code, message } = await rejection(first);
+      expect(code).toBe("ERR_TIMEOUT");
+      expect(message).toContain("60 ms");
+      const took = performance.now() - began;
+      expect(took).toBeGreaterThanOrEqual(59);
+      expect(took).toBeLessThan(5000);
+      pool.free(held);
+      expect(await second).toBe(held);
+      pool.free(held);
+      expectAllHome(heap, pool);
+    });
+
+    test("is over for nobody who was served", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 1);
+      const held = pool.alloc();
+      const waiter = pool.allocAsync({ timeout: 20 });
+      pool.free(held);
+      await sleep(50);
+      expect(await waiter).toBe(held);
+      expect(pool.outstanding).toBe(1);
+      pool.free(held);
+      expectAllHome(heap, pool);
+    });
+
+    test("may be longer than a timer's", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 1);
+      const held = pool.alloc();
+      const order = new Order();
+      const timers = vi.spyOn(globalThis, "setTimeout");
+      const waiter = order.add("a", pool.allocAsync({ timeout: 2 ** 31 + 5 }));
+      const other = order.add("b", pool.allocAsync({ timeout: Number.MAX_VALUE }));
+      expect(timers.mock.calls.map(([, delay]) => delay)).toEqual([2 ** 31 - 1, 2 ** 31 - 1]);
+      timers.mockRestore();
+      await sleep(30);
+      expect(await order.soon()).toEqual([]);
+      pool.free(held);
+      pool.free(await waiter);
+      pool.free(await other);
+      expectAllHome(heap, pool);
+    });
+
+    test("needs timers, where there are none", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 1);
+      const held = pool.alloc();
+      for (const name of ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "AbortSignal"]) {
+        vi.stubGlobal(name, undefined);
+      }
+      expect(await rejectionCode(pool.allocAsync({ timeout: 5 }))).toBe("ERR_WOULD_BLOCK");
+      expect(await rejectionCode(pool.allocBulkAsync(new Uint32Array(1), { timeout: 5 }))).toBe("ERR_WOULD_BLOCK");
+      expect(await rejectionCode(pool.allocAsync({ timeout: 0 }))).toBe("ERR_TIMEOUT");
+      expect(await rejectionCode(pool.allocAsync({ signal: {} as AbortSignal }))).toBe("ERR_INVALID_ARGUMENT");
+      const waiter = pool.allocAsync();
+      pool.free(held);
+      expect(await waiter).toBe(held);
+      pool.free(held);
+      vi.unstubAllGlobals();
+      expectAllHome(heap, pool);
+    });
+  });
+
+  describe("a signal", () => {
+    test("ends the waiting, and the next one moves up", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 1);
+      const held = pool.alloc();
+      const controller = new AbortController();
+      const { signal } = controller;
+      const waiters = [pool.allocAsync({ signal }), pool.allocBulkAsync(new Uint32Array(1), { signal })];
+      const other = pool.allocAsync({ signal: new AbortController().signal });
+      const reason = new Error("enough");
+      controller.abort(reason);
+      for (const waiter of waiters) {
+        const error = await rejection(waiter);
+        expect(error.code).toBe("ERR_ABORTED");
+        expect(error.cause).toBe(reason);
+      }
+      pool.free(held);
+      expect(await other).toBe(held);
+      pool.free(held);
+      expectAllHome(heap, pool);
+    });
+
+    test("that is aborted already is heard even if there is an element", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 1);
+      const error = await rejection(pool.allocAsync({ signal: AbortSignal.abort("no") }));
+      expect(error.code).toBe("ERR_ABORTED");
+      expect(error.cause).toBe("no");
+      expect(pool.outstanding).toBe(0);
+      expect(pool.stats().allocs).toBe(0);
+    });
+
+    test("after the element has come, or at the same moment, loses none", async () => {
+      const heap = fixedHeap(build, MIB);
+      for (const abortFirst of [true, false]) {
+        const pool = poolOf(heap, 1);
+        const held = pool.alloc();
+        const controller = new AbortController();
+        const order = new Order();
+        const first = order.add("a", pool.allocAsync({ signal: controller.signal }));
+        const second = order.add("b", pool.allocAsync());
+        if (abortFirst) controller.abort();
+        pool.free(held);
+        controller.abort();
+        expect(await order.soon()).toEqual(abortFirst ? ["a ERR_ABORTED", "b"] : ["a"]);
+        if (abortFirst) await rejection(first);
+        else pool.free(await first);
+        pool.free(await second);
+        expectAllHome(heap, pool);
+        pool.exit();
+      }
+    });
+
+    test("keeps nobody who was served", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 1);
+      const { signal } = new AbortController();
+      const add = vi.spyOn(signal, "addEventListener");
+      const remove = vi.spyOn(signal, "removeEventListener");
+      const held = pool.alloc();
+      const waiter = pool.allocAsync({ signal });
+      expect(add).toHaveBeenCalledTimes(1);
+      pool.free(held);
+      await waiter;
+      expect(remove).toHaveBeenCalledTimes(1);
+      expect(remove.mock.calls[0]!.slice(0, 2)).toEqual(add.mock.calls[0]!.slice(0, 2));
+    });
+  });
+
+  describe("exit", () => {
+    test("ends all waiting", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 5);
+      const held = take(pool, 5);
+      const out = new Uint32Array(4).fill(7);
+      const waiters: Promise<unknown>[] = [pool.allocBulkAsync(out)];
+      for (let i = 0; i < 20; i++) waiters.push(pool.allocAsync({ timeout: 1000 }));
+      pool.free(held[0]!);
+      pool.free(held[1]!);
+      expect(pool.outstanding).toBe(5);
+      pool.exit();
+      for (const waiter of waiters) expect(await rejectionCode(waiter)).toBe("ERR_CLOSED");
+      expect([...out]).toEqual([7, 7, 7, 7]);
+      expect(pool.outstanding).toBe(3);
+      expect(await rejectionCode(pool.allocAsync())).toBe("ERR_CLOSED");
+      expect(await rejectionCode(pool.allocBulkAsync(out))).toBe("ERR_CLOSED");
+      expect(codeOf(() => pool.allocWait(10))).toBe("ERR_CLOSED");
+      expect(codeOf(() => pool.allocBulkWait(out, 1, 10))).toBe("ERR_CLOSED");
+      expect(freeCode(pool, held[0]!)).toBe("ERR_CLOSED");
+      freeAll(pool, held.slice(2));
+      await pool.closed;
+      expectSound(heap);
+    });
+
+    test("while all that is out is what a bulk request has collected", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 2);
+      const held = take(pool, 2);
+      const bulk = pool.allocBulkAsync(new Uint32Array(2));
+      pool.free(held[0]!);
+      pool.free(held[1]!);
+      await bulk;
+      const again = pool.allocBulkAsync(new Uint32Array(2));
+      pool.free(held[0]!);
+      const other = create({ heap, size: 64, minNr: 1 });
+      pool.free(held[1]!);
+      await again;
+      const last = pool.allocBulkAsync(new Uint32Array(2));
+      pool.free(held[0]!);
+      pool.exit();
+      expect(await rejectionCode(last)).toBe("ERR_CLOSED");
+      pool.free(held[1]!);
+      await pool.closed;
+      // nobody waits any more on this heap: other pools are as quick as before
+      other.free(other.alloc());
+      expect(heap.stats().pools).toBe(1);
+      expectSound(heap);
+    });
+  });
+
+  describe("bulk", () => {
+    test("the first in line collects, and the others wait", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 6);
+      const held = take(pool, 6);
+      const order = new Order();
+      const out = new Uint32Array(5).fill(7);
+      const bulk = order.add("bulk", pool.allocBulkAsync(out, { count: 4 }));
+      const single = order.add("single", pool.allocAsync());
+      const next = order.add("next", pool.allocBulkAsync(new Uint32Array(1)));
+      for (let i = 0; i < 3; i++) pool.free(held[i]!);
+      expect(await order.soon()).toEqual([]);
+      expect([...out]).toEqual([7, 7, 7, 7, 7]);
+      pool.freeBulk(Uint32Array.of(held[3]!, held[4]!));
+      expect(await order.soon()).toEqual(["bulk", "single"]);
+      expect(new Set([...out.subarray(0, 4), await single]).size).toBe(5);
+      expect(out[4]).toBe(7);
+      pool.free(held[5]!);
+      await Promise.all([bulk, single, next]);
+      freeAll(pool, held);
+      expectAllHome(heap, pool);
+    });
+
+    test("takes what there is at once, and waits for the rest", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 6);
+      const held = take(pool, 4);
+      const out = new Uint32Array(6);
+      const bulk = pool.allocBulkAsync(out);
+      expect(pool.outstanding).toBe(6);
+      expect(pool.alloc()).toBe(0);
+      freeAll(pool, held);
+      await bulk;
+      expect(new Set(out).size).toBe(6);
+      pool.freeBulk(out);
+      expectAllHome(heap, pool);
+    });
+
+    test("of many collects them too", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 700);
+      const held = take(pool, 700);
+      const out = new Uint32Array(600);
+      const bulk = pool.allocBulkAsync(out);
+      freeAll(pool, held.slice(0, 300));
+      pool.freeBulk(Uint32Array.from(held.slice(300)));
+      await bulk;
+      expect(new Set(out).size).toBe(600);
+      expect(pool.outstanding).toBe(600);
+      pool.freeBulk(out);
+      expectAllHome(heap, pool);
+    });
+
+    test("that gets nothing for 100 ms lets others go first", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 4);
+      const held = take(pool, 4);
+      const order = new Order();
+      const bulk = order.add("bulk", pool.allocBulkAsync(new Uint32Array(4)));
+      const singles = ["a", "b"].map((name) => order.add(name, pool.allocAsync()));
+      freeAll(pool, held.slice(0, 3));
+      const began = performance.now();
+      const mine = await Promise.all(singles);
+      const took = performance.now() - began;
+      expect(took).toBeGreaterThanOrEqual(95);
+      expect(took).toBeLessThan(5000);
+      expect(await order.soon()).toEqual(["a", "b"]);
+      // it has its place again, and one element
+      expect(pool.alloc()).toBe(0);
+      freeAll(pool, mine);
+      expect(pool.alloc()).toBe(0);
+      pool.free(held[3]!);
+      await bulk;
+      expect(order.names).toEqual(["a", "b", "bulk"]);
+      expect(pool.outstanding).toBe(4);
+      freeAll(pool, held);
+      expectAllHome(heap, pool);
+    });
+
+    test("keeps what it has while nobody else waits", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 2);
+      const held = take(pool, 2);
+      const bulk = pool.allocBulkAsync(new Uint32Array(2));
+      pool.free(held[0]!);
+      for (let i = 0; i < 6; i++) {
+        await sleep(40);
+        expect(pool.alloc()).toBe(0);
+        expect(pool.outstanding).toBe(2);
+      }
+      pool.free(held[1]!);
+      await bulk;
+      freeAll(pool, held);
+      expectAllHome(heap, pool);
+    });
+
+    test("two that want more than half of it get it, one after the other", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 10);
+      const held = take(pool, 10);
+      const outs = [new Uint32Array(7), new Uint32Array(8), new Uint32Array(9)];
+      const done = outs.map(async (out) => {
+        await pool.allocBulkAsync(out, { timeout: 20_000 });
+        expect(new Set(out).size).toBe(out.length);
+        await sleep(5);
+        pool.freeBulk(out);
+      });
+      for (const address of held) {
+        await sleep(15);
+        pool.free(address);
+      }
+      await Promise.all(done);
+      expectAllHome(heap, pool);
+    });
+
+    test("that is out of time, or aborted, gives back what it has to the next", async () => {
+      const heap = fixedHeap(build, MIB);
+      for (const way of ["timeout", "signal"]) {
+        const pool = poolOf(heap, 3);
+        const held = take(pool, 3);
+        const controller = new AbortController();
+        const out = new Uint32Array(3).fill(7);
+        const options: WaitOptions = way === "timeout" ? { timeout: 50 } : { signal: controller.signal };
+        const bulk = pool.allocBulkAsync(out, options);
+        const singles = [pool.allocAsync(), pool.allocAsync()];
+        pool.free(held[0]!);
+        pool.free(held[1]!);
+        if (way === "signal") controller.abort();
+        expect(await rejectionCode(bulk)).toBe(way === "timeout" ? "ERR_TIMEOUT" : "ERR_ABORTED");
+        expect([...out]).toEqual([7, 7, 7]);
+        expect((await Promise.all(singles)).toSorted()).toEqual(held.slice(0, 2).toSorted());
+        freeAll(pool, held);
+        expectAllHome(heap, pool);
+        pool.exit();
+      }
+    });
+
+    test("finds its array in memory that has grown", async () => {
+      if (build.name === "region") return;
+      const heap = build.heap({ initial: 4 * PAGE });
+      const pool = poolOf(heap, 2);
+      const words = create({ heap, size: 64, minNr: 1 });
+      const place = words.alloc();
+      const out = new Uint32Array(heap.memory.buffer, place, 2);
+      const held = take(pool, 2);
+      const bulk = pool.allocBulkAsync(out);
+      heap.memory.grow(3);
+      freeAll(pool, held);
+      await bulk;
+      expect([...new Uint32Array(heap.memory.buffer, place, 2)].toSorted()).toEqual(held.toSorted());
+      freeAll(pool, held);
+      expectAllHome(heap, pool);
+    });
+
+    test("whose array is gone at the end loses nothing", async () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = poolOf(heap, 2);
+      const held = take(pool, 2);
+      const out = new Uint32Array(2);
+      const bulk = pool.allocBulkAsync(out);
+      structuredClone(out.buffer, { transfer: [out.buffer] });
+      freeAll(pool, held);
+      expect(await rejectionCode(bulk)).toBe("ERR_INVALID_ARGUMENT");
+      expectAllHome(heap, pool);
+    });
+  });
+
+  test("blocking this thread is refused where no other thread could end it", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = poolOf(heap, 2);
+    const held = take(pool, 2);
+    const out = new Uint32Array(2).fill(7);
+    const expected = build.name === "shared" ? "ERR_TIMEOUT" : "ERR_WOULD_BLOCK";
+    const error = errorFrom(() => pool.allocWait(30));
+    expect(error.code).toBe(expected);
+    expect(error.message).toContain("allocWait");
+    pool.free(held[0]!);
+    expect(codeOf(() => pool.allocBulkWait(out, 2, 30))).toBe(expected);
+    expect([...out]).toEqual([7, 7]);
+    expect(pool.outstanding).toBe(1);
+    pool.free(held[1]!);
+    expectAllHome(heap, pool);
+  });
+
+  test("bad arguments are named, and change nothing", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 2, maxNr: 100 });
+    const unlimited = create({ heap, size: PAGE, minNr: 0 });
+    const out = new Uint32Array(200);
+    const before = [pool.stats(), unlimited.stats(), heap.stats()];
+    const numbers: [unknown, string][] = [NaN, -1, -Infinity, "5", 5n, null, {}, true].map((value) => [
+      value,
+      "timeout",
+    ]);
+    for (const [timeout, name] of numbers) {
+      const errors = [
+        await rejection(pool.allocAsync({ timeout: timeout as number })),
+        await rejection(pool.allocBulkAsync(out, { timeout: timeout as number })),
+        errorFrom(() => pool.allocWait(timeout as number)),
+        errorFrom(() => pool.allocBulkWait(out, 1, timeout as number)),
+      ];
+      for (const { code, message } of errors) {
+        expect(code).toBe("ERR_INVALID_ARGUMENT");
+        expect(message).toContain(name);
+      }
+    }
+    const options: unknown[] = [5, null, "x", [], { timeOut: 5 }, { count: 1 }, { signal: {} }, { signal: null }];
+    for (const value of options) {
+      expect(await rejectionCode(pool.allocAsync(value as WaitOptions))).toBe("ERR_INVALID_ARGUMENT");
+    }
+    for (const count of [-1, 1.5, NaN, 201, "1", 101]) {
+      const promise = pool.allocBulkAsync(out, { count: count as number });
+      expect(await rejectionCode(promise)).toBe("ERR_INVALID_ARGUMENT");
+      expect(codeOf(() => pool.allocBulkWait(out, count as number, 0))).toBe("ERR_INVALID_ARGUMENT");
+    }
+    expect(await rejectionCode(pool.allocBulkAsync([] as never))).toBe("ERR_INVALID_ARGUMENT");
+    // more than the heap could ever hold
+    expect(await rejectionCode(unlimited.allocBulkAsync(out))).toBe("ERR_INVALID_ARGUMENT");
+    expect([pool.stats(), unlimited.stats(), heap.stats()]).toEqual(before);
+  });
+});

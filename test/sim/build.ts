@@ -1,0 +1,146 @@
+/**
+ * Builds the core, or any other AssemblyScript, for the search: a module that can be stopped before every atomic
+ * operation and taken up again (Asyncify). In the `race` variant it also reports each plain load and store.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { main } from "assemblyscript/asc";
+import binaryen from "binaryen";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const OUT = join(ROOT, "build/sim");
+/** What may stop a thread; the race variant may also be stopped at plain loads and stores. */
+const STOPS = "env.sched,env.sim_wait,env.sim_notify";
+const PLAIN_STOPS = ",env.load_ptr,env.store_val_i32,env.store_val_i64,env.store_val_f32,env.store_val_f64";
+
+/** One load or store in the code. */
+export interface Site {
+  readonly name: string;
+  readonly where: string;
+  readonly atomic: boolean;
+  readonly store: boolean;
+}
+
+export interface SimBuild {
+  readonly module: WebAssembly.Module;
+  /** By the number that load_ptr and store_ptr are called with; empty unless this is the race variant. */
+  readonly sites: readonly Site[];
+}
+
+export interface BuildOptions {
+  /** The file that has the exports; what it imports must be in the same folder or below, or in assembly/. */
+  readonly entry?: string;
+  readonly race?: boolean;
+}
+
+function digest(entry: string): string {
+  const hash = createHash("sha256").update(entry);
+  for (const folder of new Set([dirname(entry), join(ROOT, "assembly")])) {
+    const files = readdirSync(folder, { recursive: true }).map(String);
+    for (const file of files.filter((name) => name.endsWith(".ts")).toSorted()) {
+      hash.update(file).update(readFileSync(join(folder, file)));
+    }
+  }
+  hash.update(readFileSync(join(ROOT, "asconfig.json"))).update(readFileSync(fileURLToPath(import.meta.url)));
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** The module, from build/sim/NAME.wasm if nothing has changed since. */
+export async function build(name: string, { entry, race = false }: BuildOptions = {}): Promise<SimBuild> {
+  const file = entry ?? join(ROOT, "assembly/shared.ts");
+  const stem = join(OUT, race ? `${name}.race` : name);
+  const version = digest(file);
+  if (!existsSync(`${stem}.json`) || readList(stem).version !== version) {
+    mkdirSync(OUT, { recursive: true });
+    const { binary, sites } = instrument(await compile(file, race), race);
+    // Several test files may build the same at the same time.
+    write(`${stem}.wasm`, binary);
+    write(`${stem}.json`, JSON.stringify({ version, sites }));
+  }
+  return { module: new WebAssembly.Module(readFileSync(`${stem}.wasm`)), sites: readList(stem).sites };
+}
+
+function readList(stem: string): { version: string; sites: Site[] } {
+  return JSON.parse(readFileSync(`${stem}.json`, "utf8")) as { version: string; sites: Site[] };
+}
+
+function write(path: string, data: Uint8Array | string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, data);
+  renameSync(temporary, path);
+}
+
+/** The optimized module as text: only so do the lines of the source reach binaryen. */
+async function compile(entry: string, race: boolean): Promise<string> {
+  let text = "";
+  const args = [relative(ROOT, entry), "--baseDir", ROOT, "--target", "shared", "--use", "SIM=1", "--debug"];
+  args.push("--sourceMap", "--outFile", "sim.wasm", "--textFile", "sim.wast");
+  // A fill or copy is then a loop of stores, which are reported.
+  if (race) args.push("--disable", "bulk-memory");
+  const { error, stderr } = await main(args, {
+    readFile: (path, folder) => {
+      const at = resolve(folder, path);
+      if (!existsSync(at)) return null;
+      const contents = readFileSync(at, "utf8");
+      // Optimizing again and again, until nothing gets smaller, takes most of the time.
+      return path === "asconfig.json" ? contents.replace('"converge": true', '"converge": false') : contents;
+    },
+    writeFile: (path, contents) => {
+      if (path.endsWith(".wast")) text = String(contents);
+    },
+  });
+  if (error) throw new Error(`${entry} does not compile:\n${stderr.toString()}`);
+  return text;
+}
+
+function instrument(text: string, race: boolean): { binary: Uint8Array; sites: Site[] } {
+  // All virtual threads are in one real one: the memory need not be shared, and is faster if it is not.
+  const module = binaryen.parseText(text.replace(/(\(memory \$\S+ \d+ \d+) shared\)/, "$1)"));
+  const { Atomics, BulkMemory, BulkMemoryOpt, MutableGlobals, NontrappingFPToInt, SignExt } = binaryen.Features;
+  module.setFeatures(Atomics | BulkMemory | BulkMemoryOpt | MutableGlobals | NontrappingFPToInt | SignExt);
+  let sites: Site[] = [];
+  if (race) {
+    module.runPasses(["instrument-memory"]);
+    sites = readSites(module.emitText());
+  }
+  binaryen.setPassArgument("asyncify-imports", race ? STOPS + PLAIN_STOPS : STOPS);
+  binaryen.setOptimizeLevel(2);
+  binaryen.setShrinkLevel(0);
+  // The names of functions are for the messages of traps.
+  binaryen.setDebugInfo(true);
+  module.runPasses(["asyncify"]);
+  module.optimize();
+  // A run begins with all globals as they were after the setup.
+  for (let i = 0; i < module.getNumGlobals(); i++) {
+    const { name, mutable } = binaryen.getGlobalInfo(module.getGlobalByIndex(i)) as { name: string; mutable: boolean };
+    if (mutable) module.addGlobalExport(name, `global:${name}`);
+  }
+  const binary = module.emitBinary();
+  binaryen.clearPassArguments();
+  module.dispose();
+  return { binary, sites };
+}
+
+/** What each number stands for, read from the text of the instrumented module. */
+function readSites(text: string): Site[] {
+  const sites: Site[] = [];
+  let name = "";
+  let where = "";
+  let operation = "";
+  let store: boolean | undefined;
+  for (const line of text.split("\n")) {
+    const code = line.trim();
+    if (code.startsWith("(func ")) name = code.split(" ")[1]!.replace(/^\$(.*\/)?/, "");
+    else if (code.startsWith(";;@ ")) where = code.slice(4);
+    else if (/^\([if]\d\d\.(atomic\.)?(load|store)/.test(code)) operation = code;
+    else if (/^\(call \$(load|store)_ptr$/.test(code)) store = code.includes("store");
+    else if (store !== undefined && code.startsWith("(i32.const ")) {
+      sites[Number.parseInt(code.slice(11))] = { name, where, atomic: operation.includes("atomic"), store };
+      store = undefined;
+    }
+  }
+  // Numbers of what is neither a load nor a store.
+  return Array.from(sites, (site) => site ?? { name: "", where: "", atomic: true, store: false });
+}

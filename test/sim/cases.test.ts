@@ -1,0 +1,46 @@
+/**
+ * The core's threads. `SIM_SCHEDULE`, as a failure prints it, runs that one schedule; `SIM_SECONDS` is how long each case
+ * may be searched; `SIM_ASSEMBLY` names another folder of sources, such as a changed copy.
+ */
+import { join, resolve } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { build, type SimBuild } from "./build.ts";
+import { cases } from "./cases.ts";
+import { races } from "./race.ts";
+import { replay, report, search } from "./search.ts";
+
+const folder = resolve(process.env["SIM_ASSEMBLY"] ?? "assembly");
+const variant = process.env["SIM_ASSEMBLY"] ? "other" : "core";
+const milliseconds = 1000 * Number(process.env["SIM_SECONDS"] ?? 0.3);
+const [only, schedule, variantOf] = process.env["SIM_SCHEDULE"]?.split(":") ?? [];
+const chosen = only ? cases.filter(({ name }) => name === only) : cases;
+
+let core: SimBuild;
+let reporting: SimBuild;
+let checker: SimBuild;
+
+beforeAll(async () => {
+  core = await build(variant, { entry: join(folder, "shared.ts") });
+  reporting = await build(variant, { entry: join(folder, "shared.ts"), race: true });
+  checker = await build(`${variant}.check`, { entry: join(folder, "check.ts") });
+});
+
+describe.each(chosen)("$name", (one) => {
+  test.runIf(schedule)("the schedule", () => {
+    const race = variantOf ? { observer: races(reporting) } : {};
+    const { message, trace } = replay(variantOf ? reporting : core, one, schedule!, { checker, ...race });
+    expect.fail(`${message}\n${trace}`);
+  });
+
+  test.skipIf(schedule)("no order of steps goes wrong", () => {
+    const outcome = search(core, one, { mode: one.mode, milliseconds, checker });
+    expect(report(one.name, outcome)).toBe("");
+    expect(outcome.schedules).toBeGreaterThan(0);
+  });
+
+  test.skipIf(schedule)("no data race, and no death between plain stores", () => {
+    const mode = { random: Infinity, seed: 3 };
+    const outcome = search(reporting, one, { mode, milliseconds, checker, observer: races(reporting) });
+    expect(report(one.name, outcome, "race")).toBe("");
+  });
+});

@@ -1,0 +1,660 @@
+/** What threads do to each other in the core, in cases small enough to be searched. */
+// A script stands where it is used, like the others of its case.
+/* oxlint-disable unicorn/consistent-function-scoping */
+import { call, changed, look, post, take, type Run } from "./machine.ts";
+import {
+  alloc,
+  allocAndFree,
+  free,
+  heir,
+  secondHeir,
+  NONE,
+  idle,
+  inLine,
+  inLineUntil,
+  results,
+  sound,
+  usual,
+  wait,
+  CLOSED,
+  closing,
+  ended,
+  exit,
+  WAITING,
+  type Context,
+  type Part,
+  type Shape,
+  type CoreCase,
+  type View,
+} from "./parts.ts";
+
+/** Whether the reserve has `count` elements. */
+const reserveFull = (count: number): Partial<CoreCase> => ({
+  check: ({ checker, cores, context, memory, results: list }) => {
+    if (list.some((result) => typeof result !== "number" || result < 0)) return `results ${list.join()}`;
+    const words = cores[0]!["heap_scratch"]!();
+    checker!["mempool_stats"]!(context.handles[0]!, words);
+    const currNr = memory.getFloat64(words, true);
+    return currNr === count ? undefined : `${currNr} in the reserve`;
+  },
+});
+
+/** Leaves the line. */
+function* leave({ context, notes }: View, t: number, place: number): Part {
+  const element = yield call("mempool_wait_end", context.handles[t]!, place);
+  if (element) notes.push(element);
+  return element;
+}
+
+/** mempool_alloc_bulk. */
+function* bulk({ context, notes }: View, t: number, count: number): Part {
+  const array = yield call("heap_scratch");
+  const done = yield call("mempool_alloc_bulk", context.handles[t]!, array, count);
+  for (let i = 0; done && i < count; i++) notes.push(yield look(array + 4 * i));
+  return done;
+}
+
+/** For scripts after which thread a has left, and thread b has waited for an element. */
+function leftIsWell(run: Run<Context>): string | void {
+  const { cores, context, notes } = run;
+  if (!notes[1]!.length) return "nothing for b";
+  for (const element of [...notes[1]!, ...context.kept]) cores[1]!["mempool_free"]!(context.handles[1]!, element);
+  const wrong = sound(run, 1);
+  if (wrong) return wrong;
+  const left = cores[1]!["mempool_exit"]!(context.handles[1]!);
+  return left ? `${left} elements out at the end` : sound(run, 1);
+}
+
+/** heap_trim. */
+function* trimming(): Part {
+  yield call("heap_trim");
+  return 0;
+}
+
+/** A case in which the pool ends. */
+function ending(name: string, shape: Shape, threads: ((view: View) => Part)[], more: Partial<CoreCase> = {}): CoreCase {
+  const { check } = more;
+  return { ...usual(name, shape, threads, more), check: (run) => check?.(run) ?? closing(run) };
+}
+
+export const cases: readonly CoreCase[] = [
+  usual("alloc and free", {}, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),
+  usual("alloc and free, warm", { warm: 2 }, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),
+  usual(
+    "the last two",
+    { maxNr: 2 },
+    [(a) => alloc(a, 0), (b) => alloc(b, 1)],
+    // Who looks while the other has the only slab in its hands finds nothing. It would not wait for it.
+    results((a, b) => a !== 0 || b !== 0),
+  ),
+  usual(
+    "one for two",
+    { maxNr: 1 },
+    [(a) => alloc(a, 0), (b) => alloc(b, 1)],
+    results((a, b) => (a !== 0) !== (b !== 0)),
+  ),
+  usual("the reserve", { minNr: 1, maxNr: 1 }, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),
+  usual("the reserve's last", { minNr: 2, maxNr: 2, held: 1 }, [
+    (a) => free(a, 0, a.context.elements[0]!),
+    (b) => allocAndFree(b, 1, "mempool_alloc_preallocated"),
+  ]),
+  usual(
+    "free elsewhere",
+    { held: 1 },
+    [
+      function* a(view) {
+        yield post("element", view.context.elements[0]!);
+        return yield* allocAndFree(view, 0);
+      },
+      function* b(view) {
+        return yield* free(view, 1, yield take("element"));
+      },
+    ],
+    results((a, b) => a === 0 && b === 0),
+  ),
+  usual(
+    "double free",
+    { held: 1 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => free(b, 1, b.context.elements[0]!)],
+    results((a, b) => (a === 0 && b === -2) || (a === -2 && b === 0)),
+  ),
+  usual(
+    "wait",
+    { maxNr: 1, held: 1 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => alloc(b, 1, "mempool_alloc_wait", Infinity)],
+    results((_, b) => b !== 0),
+  ),
+  usual(
+    "two wait",
+    { maxNr: 1, held: 1 },
+    [
+      (a) => free(a, 0, a.context.elements[0]!),
+      (b) => allocAndFree(b, 1, "mempool_alloc_wait", Infinity),
+      (c) => allocAndFree(c, 2, "mempool_alloc_wait", Infinity),
+    ],
+    { ...results((_, b, c) => b === 0 && c === 0), mode: { preemptions: 2 } },
+  ),
+  usual("cancel", { maxNr: 1, held: 1 }, [
+    (a) => free(a, 0, a.context.elements[0]!),
+    function* b({ context, notes }) {
+      const place = yield call("mempool_wait_begin", context.handles[1]!, 0);
+      const element = yield call("mempool_wait_end", context.handles[1]!, place);
+      if (element) notes.push(element);
+      return element;
+    },
+  ]),
+  {
+    ...usual("exit and the last free", { held: 1 }, [
+      function* a(view) {
+        const result = yield* free(view, 0, view.context.elements[0]!);
+        // What a thread does that has nothing to do.
+        if (result === 0) yield call("heap_settle");
+        return result;
+      },
+      function* b({ context }) {
+        return yield call("mempool_exit", context.handles[1]!);
+      },
+    ]),
+    // Exit ends the pool, or the free after it, or the look around of a thread that had the element cached.
+    check: (run) => {
+      const [a, b] = run.results as number[];
+      if (a !== 0 && a !== 1) return `results ${a}, ${b}`;
+      if (a === 0 && b !== 0) {
+        run.cores[0]!["heap_settle"]!();
+        if (!run.cores[0]!["mempool_ended"]!(run.context.handles[0]!)) return "the pool has not ended";
+      }
+      return sound(run);
+    },
+  },
+  usual("trim", { warm: 1 }, [
+    (a) => allocAndFree(a, 0),
+    function* b() {
+      return yield call("heap_trim");
+    },
+  ]),
+  usual(
+    "join",
+    { joined: 1 },
+    [0, 1, 2].map(
+      (t) =>
+        function* join({ context }: View) {
+          if (t) yield call("heap_attach", context.heap, t + 1);
+          return yield call("heap_thread");
+        },
+    ),
+    { ...results((...numbers) => new Set(numbers).size === 3), mode: { preemptions: 3 } },
+  ),
+  usual(
+    "create",
+    {},
+    [0, 1].map(
+      () =>
+        function* create() {
+          const handle = yield call("mempool_create", 100, 8, 1, NONE);
+          return handle ? yield call("mempool_exit", handle) : -1;
+        },
+    ),
+    { ...results((a, b) => a === 0 && b === 0), mode: { preemptions: 2 } },
+  ),
+  usual("death in alloc and free", { minNr: 1 }, [(a) => allocAndFree(a, 0), heir], { fatal: 0 }),
+  usual("death, warm", { warm: 2 }, [(a) => allocAndFree(a, 0), heir], { fatal: 0 }),
+  usual("death in the reserve", { minNr: 1, maxNr: 1 }, [(a) => allocAndFree(a, 0), heir], { fatal: 0 }),
+  usual(
+    "death in the reserve, while another allocates",
+    { minNr: 1, maxNr: 1 },
+    [
+      (a) => allocAndFree(a, 0),
+      function* b(view) {
+        yield* allocAndFree(view, 1);
+        return yield* heir();
+      },
+    ],
+    { fatal: 0, mode: { preemptions: 1 } },
+  ),
+  usual(
+    "death while freeing for who waits",
+    { maxNr: 1, held: 1 },
+    [
+      (a) => free(a, 0, a.context.elements[0]!),
+      function* b(view) {
+        const place = yield call("mempool_wait_begin", view.context.handles[1]!, 0);
+        yield* heir();
+        const element = yield call("mempool_wait_end", view.context.handles[1]!, place);
+        if (element) view.notes.push(element);
+        return element;
+      },
+    ],
+    { fatal: 0 },
+  ),
+  usual(
+    "death while waiting",
+    { maxNr: 1, held: 1 },
+    [
+      (a) => alloc(a, 0, "mempool_alloc_wait", Infinity),
+      function* b(view) {
+        yield* free(view, 1, view.context.elements[0]!);
+        return yield* heir();
+      },
+    ],
+    { fatal: 0 },
+  ),
+  usual(
+    "death in create",
+    {},
+    [
+      function* a() {
+        return yield call("mempool_create", 100, 8, 1, NONE);
+      },
+      heir,
+    ],
+    { fatal: 0 },
+  ),
+  ...[0, 1].flatMap((minNr) =>
+    [1, 16].map((maxNr) =>
+      usual(
+        `free while another is about to sleep, minNr ${minNr}, maxNr ${maxNr}`,
+        { minNr, maxNr, held: 1, kept: maxNr - 1 },
+        [
+          function* a(view) {
+            const last = yield* free(view, 0, view.context.elements[0]!);
+            yield* idle();
+            return last;
+          },
+          (b) => wait(b, 1),
+        ],
+        { ...results((a, b) => a === 0 && b !== 0), mode: { preemptions: 3 } },
+      ),
+    ),
+  ),
+
+  /* ---- the reserve ---- */
+  ...["mempool_alloc", "mempool_alloc_preallocated"].map((how) =>
+    usual(
+      `one takes from the reserve, another frees: ${how}`,
+      { minNr: 1, maxNr: 2, kept: how === "mempool_alloc" ? 1 : 0 },
+      [
+        function* a({ context }) {
+          const element = yield call(how, context.handles[0]!);
+          yield post("element", element);
+          return element;
+        },
+        function* b(view) {
+          const element = yield take("element");
+          return yield* free(view, 1, element);
+        },
+      ],
+      reserveFull(1),
+    ),
+  ),
+  usual(
+    "one takes from the reserve, another frees, a third too",
+    { minNr: 2, maxNr: 3, held: 1 },
+    [
+      function* a({ context }) {
+        const element = yield call("mempool_alloc_preallocated", context.handles[0]!);
+        yield post("element", element);
+        return element;
+      },
+      function* b(view) {
+        return yield* free(view, 1, yield take("element"));
+      },
+      (c) => free(c, 2, c.context.elements[0]!),
+    ],
+    { ...reserveFull(2), mode: { preemptions: 2 } },
+  ),
+  usual(
+    "two take from the reserve, and each frees the other's",
+    { minNr: 2, maxNr: 3 },
+    [0, 1].map(
+      (t) =>
+        function* swap(view: View) {
+          const own = yield call("mempool_alloc_preallocated", view.context.handles[t]!);
+          yield post(`${t}`, own);
+          const other = yield take(`${1 - t}`);
+          return yield* free(view, t, other);
+        },
+    ),
+    { ...reserveFull(2), mode: { preemptions: 2 } },
+  ),
+
+  /* ---- waiting ---- */
+  usual(
+    "wait without a thread that blocks",
+    { maxNr: 1, held: 1 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => inLineUntil(b, 1)],
+    { ...results((_, b) => b > CLOSED), mode: { preemptions: 3 } },
+  ),
+  usual(
+    "two in line, served in order",
+    { maxNr: 2, held: 2 },
+    [
+      function* a(view) {
+        yield* free(view, 0, view.context.elements[0]!);
+        return yield* free(view, 0, view.context.elements[1]!);
+      },
+      function* b(view) {
+        const place = yield call("mempool_wait_begin", view.context.handles[1]!, 0);
+        yield post("first", place);
+        if ((yield look(place)) === WAITING) yield changed(place, WAITING);
+        return yield* leave(view, 1, place);
+      },
+      function* c(view) {
+        const first = yield take("first");
+        const place = yield call("mempool_wait_begin", view.context.handles[2]!, 0);
+        if ((yield look(place)) === WAITING) yield changed(place, WAITING);
+        const overtaken = (yield look(first)) === WAITING;
+        const element = yield* leave(view, 2, place);
+        return overtaken ? -1 : element;
+      },
+    ],
+    { ...results((_, b, c) => b > CLOSED && c > CLOSED), mode: { preemptions: 2 } },
+  ),
+  usual(
+    "a ticket that was kept",
+    { maxNr: 1, held: 1 },
+    [
+      function* a(view) {
+        yield take("second");
+        return yield* free(view, 0, view.context.elements[0]!);
+      },
+      function* b(view) {
+        const place = yield call("mempool_wait_begin", view.context.handles[1]!, 0);
+        const ticket = yield look(place + 4);
+        yield post("first", place);
+        yield take("second");
+        let element = yield* leave(view, 1, place);
+        if (!element) {
+          const again = yield call("mempool_wait_begin", view.context.handles[1]!, ticket);
+          if ((yield look(again)) === WAITING) yield changed(again, WAITING);
+          element = yield* leave(view, 1, again);
+        }
+        return yield* free(view, 1, element);
+      },
+      function* c(view) {
+        yield take("first");
+        const place = yield call("mempool_wait_begin", view.context.handles[2]!, 0);
+        yield post("second", place);
+        if ((yield look(place)) === WAITING) yield changed(place, WAITING);
+        return yield* free(view, 2, yield* leave(view, 2, place));
+      },
+    ],
+    { ...results((a, b, c) => a === 0 && b === 0 && c === 0), mode: { preemptions: 2 } },
+  ),
+  usual(
+    "cancel, with another behind",
+    { maxNr: 1, held: 1 },
+    [
+      (a) => free(a, 0, a.context.elements[0]!),
+      function* b(view) {
+        const element = yield* inLine(view, 1);
+        return element ? yield* free(view, 1, element) : 0;
+      },
+      (c) => wait(c, 2),
+    ],
+    { ...results((a, b, c) => a === 0 && b === 0 && c !== 0), mode: { preemptions: 2 } },
+  ),
+  usual(
+    "timeout",
+    { maxNr: 1, held: 1 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => alloc(b, 1, "mempool_alloc_wait", 5)],
+    { timeouts: 1, mode: { preemptions: 3 } },
+  ),
+  usual(
+    "timeout, with another behind",
+    { maxNr: 1, held: 1 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => allocAndFree(b, 1, "mempool_alloc_wait", 5), (c) => wait(c, 2)],
+    { ...results((a, _, c) => a === 0 && c !== 0), timeouts: 1, mode: { preemptions: 2 } },
+  ),
+  ...["mempool_detach", "heap_detach"].map((how) => ({
+    ...usual(
+      `leave while another starves: ${how}`,
+      { maxNr: 16, kept: 15, held: 1 },
+      [
+        function* a(view) {
+          yield* free(view, 0, view.context.elements[0]!);
+          while (!(yield call(how, ...(how === "heap_detach" ? [] : [view.context.handles[0]!]))));
+          return 0;
+        },
+        (b) => wait(b, 1),
+      ],
+      { mode: { preemptions: 3 } },
+    ),
+    check: leftIsWell,
+  })),
+  usual(
+    "a hoard is given up when another asks",
+    { maxNr: 32, kept: 30, held: 2 },
+    [
+      function* a(view) {
+        for (const element of view.context.elements) yield* free(view, 0, element);
+        return yield* idle();
+      },
+      (b) => wait(b, 1),
+      (c) => wait(c, 2),
+    ],
+    { ...results((_, b, c) => b !== 0 && c !== 0), mode: { preemptions: 2 } },
+  ),
+  usual(
+    "a hoard is given up while a third has the lists",
+    { maxNr: 16, kept: 15, held: 1 },
+    [
+      function* a(view) {
+        yield* free(view, 0, view.context.elements[0]!);
+        return yield* idle();
+      },
+      (b) => wait(b, 1),
+      function* c() {
+        return yield call("heap_trim");
+      },
+    ],
+    { ...results((_, b) => b !== 0), mode: { preemptions: 2 } },
+  ),
+  usual("bulk and one", { maxNr: 2 }, [(a) => bulk(a, 0, 2), (b) => alloc(b, 1)], {
+    ...results((a, b) => a !== 0 || b !== 0),
+    mode: { preemptions: 3 },
+  }),
+  usual("bulk and bulk", { maxNr: 4, minNr: 1 }, [(a) => bulk(a, 0, 2), (b) => bulk(b, 1, 2)], {
+    mode: { preemptions: 3 },
+  }),
+
+  /* ---- exit ---- */
+  ...["mempool_alloc", "mempool_alloc_preallocated"].map((how) =>
+    ending(`exit while another is in ${how}`, { minNr: 1 }, [
+      (a) => exit(a, 0),
+      function* b(view) {
+        const element = yield* alloc(view, 1, how);
+        return element ? ended(yield* free(view, 1, element)) : 0;
+      },
+    ]),
+  ),
+  ending("exit while another waits", { maxNr: 1, held: 1 }, [
+    function* a(view) {
+      const result = yield* exit(view, 0);
+      return ended(yield* free(view, 0, view.context.elements[0]!)) || result;
+    },
+    (b) => wait(b, 1),
+  ]),
+  ending(
+    "exit while another waits without a thread that blocks",
+    { maxNr: 1, kept: 1 },
+    [(a) => exit(a, 0), (b) => inLineUntil(b, 1)],
+    results((_, b) => b === CLOSED),
+  ),
+  ending(
+    "exit while two free",
+    { held: 2, minNr: 1 },
+    [
+      function* a(view) {
+        return ended(yield* free(view, 0, view.context.elements[0]!));
+      },
+      function* b(view) {
+        return ended(yield* free(view, 1, view.context.elements[1]!));
+      },
+      (c) => exit(c, 2),
+    ],
+    { mode: { preemptions: 2 } },
+  ),
+  ending(
+    "exit while one frees for another",
+    { held: 1, maxNr: 1 },
+    [
+      function* a(view) {
+        return ended(yield* free(view, 0, view.context.elements[0]!));
+      },
+      function* b(view) {
+        const element = yield* wait(view, 1);
+        return element ? ended(yield* free(view, 1, element)) : 0;
+      },
+      (c) => exit(c, 2),
+    ],
+    { mode: { preemptions: 2 } },
+  ),
+  ending("exit twice", { minNr: 1, kept: 1 }, [(a) => exit(a, 0), (b) => exit(b, 1)]),
+  ending("exit while another trims", { minNr: 1 }, [
+    (a) => exit(a, 0),
+    function* b() {
+      return yield call("heap_trim");
+    },
+  ]),
+  ending(
+    "create and end while another trims",
+    {},
+    [
+      function* a(view) {
+        const handle = yield call("mempool_create", 100, 8, 1, NONE);
+        if (handle) yield call("mempool_exit", handle);
+        yield* exit(view, 0);
+        return handle;
+      },
+      function* b() {
+        yield call("heap_trim");
+        return 0;
+      },
+    ],
+    { ...results((a) => a !== 0), mode: { preemptions: 2 } },
+  ),
+
+  /* ---- death ---- */
+  usual(
+    "death in taking from the reserve",
+    { minNr: 2, maxNr: 3 },
+    [
+      function* a(view) {
+        yield* alloc(view, 0, "mempool_alloc_preallocated");
+        return yield* allocAndFree(view, 0);
+      },
+      heir,
+    ],
+    { fatal: 0 },
+  ),
+  usual(
+    "death between magazine and slabs",
+    { maxNr: 32, held: 4 },
+    [
+      function* a(view) {
+        let last = 0;
+        for (const element of view.context.elements) last = yield* free(view, 0, element);
+        return last;
+      },
+      heir,
+    ],
+    { fatal: 0 },
+  ),
+  usual("death in trim", { warm: 2 }, [trimming, heir], { fatal: 0 }),
+  ...["mempool_detach", "heap_detach"].map((how) =>
+    usual(
+      `death in ${how}`,
+      { maxNr: 16, warm: 1, minNr: 1 },
+      [
+        function* a({ context }) {
+          return yield call(how, ...(how === "heap_detach" ? [] : [context.handles[0]!]));
+        },
+        heir,
+      ],
+      { fatal: 0 },
+    ),
+  ),
+  usual(
+    "death after being served",
+    { maxNr: 1 },
+    [
+      function* a(view) {
+        yield take("held");
+        return yield* wait(view, 0);
+      },
+      function* b(view) {
+        const element = yield call("mempool_alloc", view.context.handles[1]!);
+        yield post("held", element);
+        return yield* heir();
+      },
+      function* c(view) {
+        const element = yield take("held");
+        return yield* free(view, 2, element);
+      },
+    ],
+    { fatal: 0, mode: { preemptions: 1 } },
+  ),
+  usual(
+    "death of who has a hoard, while another waits",
+    { maxNr: 16, held: 1, kept: 15 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => inLine(b, 1, heir)],
+    { fatal: 0, mode: { preemptions: 2 } },
+  ),
+  ending(
+    "death in exit",
+    { minNr: 1, maxNr: 16, warm: 1 },
+    [
+      (a) => exit(a, 0),
+      function* b(view) {
+        yield* heir();
+        return yield* exit(view, 1);
+      },
+    ],
+    { fatal: 0 },
+  ),
+  ending(
+    "death in the last free",
+    { minNr: 1, held: 1 },
+    [
+      function* a(view) {
+        return ended(yield* free(view, 0, view.context.elements[0]!));
+      },
+      function* b(view) {
+        yield* exit(view, 1);
+        return yield* heir();
+      },
+    ],
+    { fatal: 0, mode: { preemptions: 1 } },
+  ),
+  usual(
+    "death while a third works",
+    { minNr: 1, maxNr: 2 },
+    [(a) => allocAndFree(a, 0), heir, (c) => allocAndFree(c, 2)],
+    { fatal: 0, mode: { preemptions: 1 } },
+  ),
+  usual(
+    "death while a third works, warm",
+    { warm: 1 },
+    [
+      function* a(view) {
+        yield* alloc(view, 0);
+        return yield* allocAndFree(view, 0);
+      },
+      heir,
+      (c) => allocAndFree(c, 2),
+    ],
+    { fatal: 0, mode: { preemptions: 1 } },
+  ),
+  usual("death of who reaps", { minNr: 1, maxNr: 2 }, [(a) => allocAndFree(a, 0), heir, secondHeir], {
+    fatal: [0, 1],
+    mode: { preemptions: 0 },
+  }),
+  usual("death of who reaps who made a slab", {}, [(a) => allocAndFree(a, 0), heir, secondHeir], {
+    fatal: [0, 1],
+    mode: { preemptions: 0 },
+  }),
+  usual("two deaths", { minNr: 1, maxNr: 3 }, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1), secondHeir], {
+    fatal: [0, 1],
+    mode: { preemptions: 1 },
+  }),
+];

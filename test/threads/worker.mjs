@@ -1,0 +1,17 @@
+/** Runs what helpers.ts sends: a function's text, with the library and arguments. */
+import { parentPort, workerData } from "node:worker_threads";
+
+if (workerData?.withoutWaitAsync) delete Atomics.waitAsync;
+const library = await import("../../dist/index.js");
+
+parentPort.on("message", async ({ id, code, args }) => {
+  if (id === undefined) return parentPort.close();
+  const answer = { id };
+  try {
+    const { default: call } = await import(`data:text/javascript,${encodeURIComponent(`export default ${code}`)}`);
+    answer.value = await call(library, ...args);
+  } catch (error) {
+    answer.error = error.code ?? String(error);
+  }
+  parentPort.postMessage(answer);
+});
