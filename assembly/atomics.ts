@@ -21,8 +21,10 @@ const GUESS: u32 = 3;
 @external("env", "sched")
 declare function sched(kind: u32, address: usize, bytes: u32): void;
 
+
 @external("env", "sim_wait")
 declare function simWait(address: usize, expected: u32, milliseconds: f64): u32;
+
 
 @external("env", "sim_notify")
 declare function simNotify(address: usize): void;

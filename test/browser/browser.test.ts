@@ -1,5 +1,5 @@
 /**
- * The built library in real browsers: page, worker and audio worklet. The page reports by a POST to the server it came
+ * The built library in real browsers: page, worker and audio worklet, alone and as threads of one heap. The page reports by a POST to the server it came
  * from, so that no driver stands between: a browser is a command that opens an address.
  */
 import { spawn, type ChildProcess } from "node:child_process";
@@ -23,9 +23,55 @@ interface Scope {
   readonly missing?: readonly string[];
   readonly quanta?: number;
 }
+/** What one test of threads.mjs has seen. */
+interface Seen {
+  readonly error?: string;
+  readonly value?: unknown;
+  /** Afterwards: what heap.check() found, and elements still out. */
+  readonly problems?: readonly string[];
+  readonly outstanding?: number;
+  readonly ms: number;
+}
 interface Report extends Record<"page" | "worker" | "worklet", Scope> {
   readonly agent: string;
+  readonly threads: Record<string, Seen>;
+  readonly withoutWaitAsync: Record<string, Seen>;
 }
+
+/** What the tests of threads.mjs should see. */
+const ofThreads: readonly { key: string; title: string; value: unknown }[] = [
+  { key: "attached", title: "all four join", value: [0, 1, 2, 3] },
+  {
+    key: "passed",
+    title: "everyone frees everyone's",
+    value: { distinct: 128, freed: Array.from({ length: 4 }, () => [8, 8, 8, 8]) },
+  },
+  { key: "exchanged", title: "elements change hands while all four run", value: [4, 4, 4, 4] },
+  {
+    key: "wouldBlock",
+    title: "allocWait blocks neither window nor worklet",
+    value: ["ERR_WOULD_BLOCK", "ERR_WOULD_BLOCK"],
+  },
+  { key: "awaited", title: "the window awaits what a worker frees", value: true },
+  { key: "awaitedInWorklet", title: "the worklet awaits what the window frees", value: true },
+  {
+    key: "blocked",
+    title: "a worker blocks until the window frees",
+    value: { late: "ERR_TIMEOUT", isIt: true, isEarly: false },
+  },
+  { key: "hoarded", title: "what idle threads have cached is had elsewhere", value: [32, 32, 32] },
+  {
+    key: "grown",
+    title: "a worker grows the memory, and the views of all are right",
+    value: { isAbove: true, isOwner: true, isRead: true, seen: [0, 0, 0, 0, 0, 0] },
+  },
+  {
+    key: "reaped",
+    title: "what terminated workers had comes back",
+    value: { unreaped: 0, isAll: true, isDead: true, again: Array(4).fill("ERR_INVALID_ARGUMENT"), same: 2 },
+  },
+  { key: "ended", title: "all leave, and the pools end", value: { outstanding: 0, problems: [], pools: 0 } },
+];
 
 const browsers: readonly { name: string; command: string; agent: RegExp; args: (profile: string) => string[] }[] = [
   {
@@ -60,7 +106,9 @@ let received: (report: Report) => void;
 beforeAll(async () => {
   const here = fileURLToPath(new URL(".", import.meta.url));
   const { outputFiles } = await build({
-    entryPoints: ["page", "worker", "worklet"].map((name) => `${here}${name}.mjs`),
+    entryPoints: ["page", "worker", "worklet", "threads", "threads-worker", "threads-worklet"].map(
+      (name) => `${here}${name}.mjs`,
+    ),
     // They import the package by its own name: dist/, as an application gets it.
     bundle: true,
     format: "esm",
@@ -82,8 +130,11 @@ beforeAll(async () => {
       });
       return;
     }
-    const file = files.get(request.url ?? "");
-    response.writeHead(file ? 200 : 404, { "Content-Type": file?.type ?? "text/plain" }).end(file?.text);
+    const [path = "", query] = (request.url ?? "").split("?");
+    const file = files.get(path);
+    // As in a browser that has none.
+    const first = query === "without=waitAsync" ? "delete Atomics.waitAsync;\n" : "";
+    response.writeHead(file ? 200 : 404, { "Content-Type": file?.type ?? "text/plain" }).end(first + file?.text);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
@@ -148,5 +199,16 @@ for (const { name, command, agent, args } of browsers) {
       // Else this scope proves less than it says.
       expect(report.worklet.missing).toEqual(expect.arrayContaining(["atob", "fetch"]));
     });
+
+    for (const run of ["threads", "withoutWaitAsync"] as const) {
+      describe(`window, two workers and an audio worklet, ${run}`, () => {
+        for (const { key, title, value } of ofThreads) {
+          test(title, () => {
+            const sound = { problems: [], outstanding: 0, ms: expect.any(Number) };
+            expect(report[run][key] ?? report[run]).toEqual({ value, ...sound });
+          });
+        }
+      });
+    }
   });
 }

@@ -1,4 +1,7 @@
-/** The page: runs the smoke test here, in a worker and in an audio worklet, and posts what came of it to the server. */
+/**
+ * The page: runs the smoke test here, in a worker and in an audio worklet, then all of them as threads of one heap, and
+ * posts what came of it to the server.
+ */
 import { smokeAsync } from "../smoke.mjs";
 
 const scopes = {
@@ -28,7 +31,18 @@ const scopes = {
     await context.startRendering();
     return answer;
   },
+
+  threads: () => runThreads(""),
+
+  // The server's answer takes it away from this page too: the last to run.
+  withoutWaitAsync: () => runThreads("?without=waitAsync"),
 };
+
+async function runThreads(query) {
+  // Each time a copy of its own of the library.
+  const { threads } = await import(`/threads.js${query}`);
+  return threads(query);
+}
 
 const report = { agent: navigator.userAgent };
 for (const [name, run] of Object.entries(scopes)) {

@@ -52,8 +52,8 @@ export function empty(pool, table) {
 
 /**
  * Puts an element into a slot of the board and frees the one that was there, whoever allocated it; so many times, and
- * then until every thread has done so and has freed some of every other's. `gate`: threads that are ready, and that are
- * done. Yields after each of those times; returns how many it freed of each thread's.
+ * then until every thread has done so and has freed some of everybody's. `gate`: threads that are ready, and that are
+ * done. Yields after each of those times.
  */
 export function* exchange(pool, { board, gate, times }) {
   const me = pool.heap.threadId;
@@ -78,10 +78,10 @@ export function* exchange(pool, { board, gate, times }) {
     turn(i);
     yield;
   }
-  until(() => freed.every((n, owner) => n > 0 || owner === me), turn);
+  until(() => freed.every((n) => n > 0), turn);
   Atomics.add(gate, 1, 1);
   until(() => Atomics.load(gate, 1) === 4, turn);
-  return freed;
+  return freed.filter((n) => n > 0).length;
 }
 
 /** Runs a generator to its end. */
@@ -167,11 +167,12 @@ export function makeTasks(run = finish) {
 
 /** Does what comes through a port, and answers. */
 export function serve(port, tasks) {
-  port.onmessage = async ({ data: { id, task, work } }) => {
+  port.addEventListener("message", async ({ data: { id, task, work } }) => {
     try {
       port.postMessage({ id, value: await tasks[task](work) });
     } catch (error) {
       port.postMessage({ id, error: error.code ?? String(error) });
     }
-  };
+  });
+  port.start?.();
 }

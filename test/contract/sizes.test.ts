@@ -116,8 +116,9 @@ describe.each(builds)("tiny heaps: $name", (build) => {
     const pool = create({ heap, size: 32, minNr: 4 });
     const live = drain(pool);
     expectElements(heap, live, 32, 16);
-    // even of a single page, half is for elements
-    expect(live.length * 32).toBeGreaterThan(bytes / 2);
+    // even of a single page, half is for elements; with threads, half of what their table leaves
+    const table = build.name === "shared" ? 4096 : 0;
+    expect(live.length * 32).toBeGreaterThan((bytes - table) / 2);
     live.forEach((address, i) => writeCanary(heap.memory, address, 32, i));
     expectSound(heap);
     live.forEach((address, i) => expectCanary(heap.memory, address, 32, i));

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const readme = await readFile(join(root, "README.md"), "utf8");
-const samples = [...readme.matchAll(/```(?:js|ts)\n([^]*?)```/g)].map(([, code]) => code!);
+const samples = [...readme.matchAll(/```(js|ts)\n([^]*?)```/g)].map(([, kind, code]) => ({ kind: kind!, code: code! }));
 
 // Inside the project, so that the package finds itself by its name.
 let folder: string;
@@ -17,15 +17,14 @@ afterAll(() => rm(folder, { recursive: true }));
 
 test("there are samples", () => expect(samples.length).toBeGreaterThan(3));
 
-test.each(samples.map((code, i) => [code.split("\n").find((line) => line.startsWith("const")), code, i] as const))(
-  "%s",
-  async (_title, code, i) => {
-    const file = join(folder, `sample-${i}.ts`);
-    const names = ["createHeap", "createHeapAsync"];
-    await writeFile(
-      file,
-      code.includes("import ") ? code : `import { ${names.join(", ")} } from "wasm-mempool";\n${code}`,
-    );
-    await promisify(execFile)(process.execPath, ["--import", "tsx", file], { cwd: root });
-  },
-);
+test.each(
+  samples.map((sample, i) => [sample.code.split("\n").find((line) => line.includes("const")), sample, i] as const),
+)("%s", async (_title, { kind, code }, i) => {
+  const file = join(folder, `sample-${i}.${kind}`);
+  const names = ["createHeap", "createHeapAsync"];
+  await writeFile(
+    file,
+    code.includes("import ") ? code : `import { ${names.join(", ")} } from "wasm-mempool";\n${code}`,
+  );
+  await promisify(execFile)(process.execPath, ["--import", "tsx", file], { cwd: root });
+});

@@ -22,7 +22,7 @@ let checker: SimBuild;
 beforeAll(async () => {
   core = await build(variant, { entry: join(folder, "shared.ts") });
   reporting = await build(variant, { entry: join(folder, "shared.ts"), race: true });
-  checker = await build(`${variant}.check`, { entry: join(folder, "check.ts") });
+  checker = await build(`${variant}.inspect`, { entry: join(folder, "inspect.ts") });
 });
 
 describe.each(chosen)("$name", (one) => {

@@ -198,6 +198,8 @@ export class Machine<C> {
   readonly sizes = new Int32Array(LIMIT);
   /** The steps of all runs. */
   total = 0;
+  /** Who has died in this run, the first first. */
+  deaths: number[] = [];
   observer: Observer | undefined;
   /** Plain loads and stores at which to stop too: those that match `function file:line:column`. */
   set stops(pattern: RegExp) {
@@ -219,7 +221,6 @@ export class Machine<C> {
   private chosen = -1;
   /** Bits of the dead. */
   private dead = 0;
-  private deaths: number[] = [];
   private done = 0;
   private spinning = 0;
   private writes = 0;

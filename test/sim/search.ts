@@ -53,7 +53,10 @@ export interface Outcome {
   readonly schedules: number;
   /** Runs given up because another was sure to lead to the same. */
   readonly cut: number;
+  /** The states the runs went through, each counted as often as it was met. */
   readonly steps: number;
+  /** Schedules in which a thread died. */
+  readonly deaths: number;
   readonly milliseconds: number;
   readonly fault?: { readonly message: string; readonly schedule: string; readonly trace: string };
 }
@@ -66,12 +69,14 @@ export function search<C>(build: SimBuild, test: Case<C>, options: Options = {})
   const began = performance.now();
   let schedules = 0;
   let cut = 0;
+  let deaths = 0;
   let complete = false;
-  const outcome = () => ({ schedules, cut, steps: machine.total, milliseconds: performance.now() - began });
+  const outcome = () => ({ schedules, cut, deaths, steps: machine.total, milliseconds: performance.now() - began });
   while (!complete && schedules + cut < limit && performance.now() - began < milliseconds) {
     const { fault, whole } = machine.run(explorer);
     if (whole) schedules++;
     else cut++;
+    if (whole && machine.deaths.length) deaths++;
     if (options.each) {
       if (whole) options.each(machine.outcome(), fault);
     } else if (fault !== undefined) {

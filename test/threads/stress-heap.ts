@@ -11,6 +11,7 @@ const inspect = moduleIn("inspect.shared");
 export interface Core {
   heap_create(base: number, bytes: number, maxPages: number, grows: number): number;
   heap_attach(heap: number, label: number): number;
+  heap_thread(): number;
   heap_detach(): number;
   heap_find_thread(label: number): number;
   heap_reap(thread: number): number;
@@ -114,6 +115,7 @@ export const DOINGS = [
   "making a pool",
   "visiting a pool",
   "ending a pool",
+  "at an arena",
   "trimming",
   "reaping",
   "settling",
@@ -156,7 +158,13 @@ export class TestHeap {
     return Array.from({ length: count }, (_, i) => words.slice(4 * i, 4 * i + 4).join(" "));
   }
 
-  poolStats(handle: number): { currNr: number; outstanding: number; cached: number; allocs: number; reserveHits: number } {
+  poolStats(handle: number): {
+    currNr: number;
+    outstanding: number;
+    cached: number;
+    allocs: number;
+    reserveHits: number;
+  } {
     const at = this.core.heap_scratch();
     this.#inspect.mempool_stats(handle, at);
     const f64 = new Float64Array(this.memory.buffer, at, 10);
@@ -168,6 +176,14 @@ export class TestHeap {
     this.#inspect.heap_stats(this.address, at);
     const f64 = new Float64Array(this.memory.buffer, at, 7);
     return { used: f64[0]! - f64[2]!, pools: f64[5]!, grows: f64[4]! };
+  }
+
+  /** The addresses of all pools: the list begins in the heap's word 5, and each pool with the address of the next. */
+  poolAddresses(): number[] {
+    const words = new Uint32Array(this.memory.buffer);
+    const all: number[] = [];
+    for (let at = words[this.address / 4 + 5]!; at; at = words[at / 4]!) all.push(at);
+    return all;
   }
 
   row(lane: number, word: number): number {
@@ -191,10 +207,11 @@ export class TestHeap {
     const all: number[] = [];
     for (const { handle } of pools) {
       for (let thread = 0; thread < 64; thread++) {
-        for (let element = 0; (element = this.core.mempool_next_live(handle, element, thread) >>> 0); ) all.push(element);
+        for (let element = 0; (element = this.core.mempool_next_live(handle, element, thread) >>> 0);)
+          all.push(element);
       }
     }
-    return all.sort((a, b) => a - b);
+    return all.toSorted((a, b) => a - b);
   }
 
   /** What each worker is doing. */

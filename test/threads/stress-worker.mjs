@@ -4,7 +4,8 @@
  */
 import { workerData } from "node:worker_threads";
 
-const { module, memory, heap, board, lane, seed, pools, turnstile, BOARD, ROW, DOINGS, OPEN, VISITING, hoard } = workerData;
+const { module, memory, heap, board, lane, seed, pools, turnstile, BOARD, ROW, DOINGS, OPEN, VISITING, hoard } =
+  workerData;
 const core = new WebAssembly.Instance(module, { env: { memory } }).exports;
 const row = BOARD.rows + lane * BOARD.rowWords;
 const me = lane + 1;
@@ -227,18 +228,15 @@ function wait(k) {
 function pass() {
   doing("at the turnstile");
   let element;
-  let how = "blocking";
   if (random(2)) element = core.mempool_alloc_wait(gate, Infinity) >>> 0;
   else {
-    how = "in line";
     const place = core.mempool_wait_begin(gate, 0) >>> 0;
     while (valueOf(place) === 1) {
       if (Atomics.wait(words(place + 16), place >> 2, 1, 30_000) === "timed-out") fail("never woken at the turnstile");
     }
-    how += ` ${place}: ${valueOf(place)}`;
     element = core.mempool_wait_end(gate, place) >>> 0;
   }
-  if (!element) fail("nothing at the turnstile,", how);
+  if (!element) fail("nothing at the turnstile");
   take(turnstile.size, element);
   // Not atomic: the element is a lock.
   board[BOARD.guarded]++;
@@ -279,7 +277,7 @@ function makeOwn() {
 }
 
 function useOwn() {
-  doing("allocating", -2);
+  doing("allocating");
   for (let n = random(20); n; n--) {
     const element = core.mempool_alloc(own.handle) >>> 0;
     if (!element) break;
@@ -332,7 +330,7 @@ function visit() {
 }
 
 function bump() {
-  doing("allocating", -3);
+  doing("at an arena");
   const arena = core.arena_create(1 + random(20_000)) >>> 0;
   if (!arena) return;
   const at = core.arena_alloc(arena, 64, 8) >>> 0;

@@ -7,7 +7,20 @@
  */
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
-import { BOARD, core, DOINGS, endAll, OPEN, type PoolSpec, random, ROW, sleep, TestHeap, type TestPool, VISITING } from "./stress-heap.ts";
+import {
+  BOARD,
+  core,
+  DOINGS,
+  endAll,
+  OPEN,
+  type PoolSpec,
+  random,
+  ROW,
+  sleep,
+  TestHeap,
+  type TestPool,
+  VISITING,
+} from "./stress-heap.ts";
 
 const seconds = Number(process.env["STRESS_SECONDS"] ?? 6);
 const seed = Number(process.env["STRESS_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
@@ -43,7 +56,11 @@ interface Done {
 }
 
 /** One heap with its workers, for a while. */
-async function run(scenario: (typeof memories)[keyof typeof memories], ofSeed: number, milliseconds: number): Promise<Done> {
+async function run(
+  scenario: (typeof memories)[keyof typeof memories],
+  ofSeed: number,
+  milliseconds: number,
+): Promise<Done> {
   const n = random(ofSeed);
   const lanes = Math.min(mostWorkers, 2 + n(3));
   const pages = scenario.pages(n);
@@ -55,7 +72,8 @@ async function run(scenario: (typeof memories)[keyof typeof memories], ofSeed: n
     Array.from({ length: lanes }, (_, lane) => Atomics.load(board, heap.row(lane, word))).reduce((a, b) => a + b, 0);
   try {
     const visitors = Array.from({ length: lanes }, (_, i) => {
-      const visitor = new WebAssembly.Instance(core, { env: { memory: heap.memory } }).exports as unknown as typeof heap.core;
+      const visitor = new WebAssembly.Instance(core, { env: { memory: heap.memory } })
+        .exports as unknown as typeof heap.core;
       expect(visitor.heap_attach(heap.address, 100 + i)).toBe(1);
       return visitor;
     });
@@ -68,9 +86,27 @@ async function run(scenario: (typeof memories)[keyof typeof memories], ofSeed: n
     const errors: Error[] = [];
     const exits: Promise<void>[] = [];
     for (let lane = 0; lane < lanes; lane++) {
-      const shared = { module: core, memory: heap.memory, heap: heap.address, board, BOARD, ROW, DOINGS, OPEN, VISITING };
+      const shared = {
+        module: core,
+        memory: heap.memory,
+        heap: heap.address,
+        board,
+        BOARD,
+        ROW,
+        DOINGS,
+        OPEN,
+        VISITING,
+      };
       const worker = new Worker(new URL("stress-worker.mjs", import.meta.url), {
-        workerData: { ...shared, lane, lanes, seed: ofSeed + 977 * (lane + 1), pools, turnstile, hoard: scenario.hoard },
+        workerData: {
+          ...shared,
+          lane,
+          lanes,
+          seed: ofSeed + 977 * (lane + 1),
+          pools,
+          turnstile,
+          hoard: scenario.hoard,
+        },
       });
       worker.on("error", (error) => errors.push(error));
       exits.push(new Promise((resolve) => worker.on("exit", () => resolve())));

@@ -1,0 +1,198 @@
+/**
+ * A worker of kill.test.ts, which is ended somewhere in here. What it holds stands in a table that outlives it, so that
+ * no element is lost with it: by address, its label; or OPEN, for whoever takes it first.
+ */
+import { workerData } from "node:worker_threads";
+
+const { module, memory, heap, board, lane, label, seed, role, pools, starved, BOARD, ROW, DOINGS, OPEN, LETTING_GO } =
+  workerData;
+const core = new WebAssembly.Instance(module, { env: { memory } }).exports;
+const row = BOARD.rows + lane * BOARD.rowWords;
+const u32 = new Uint32Array(memory.buffer);
+
+let state = seed >>> 0 || 1;
+const random = (n) => {
+  state ^= state << 13;
+  state ^= state >>> 17;
+  state ^= state << 5;
+  state >>>= 0;
+  return state % n;
+};
+
+function fail(what, ...values) {
+  throw new Error(`worker ${lane}, label ${label}: ${what} ${values.join(" ")}`);
+}
+
+function doing(what, pool = -1) {
+  Atomics.store(board, row + ROW.doing, DOINGS.indexOf(what));
+  Atomics.store(board, row + ROW.pool, pool);
+  Atomics.add(board, row + ROW.steps, 1);
+}
+const holderAt = (element) => BOARD.holders + (element >>> 3);
+
+function insist(what, call) {
+  for (let i = 0; i < 10_000; i++) {
+    const value = call();
+    if (value) return value;
+    // Somebody has died with the lock, and is to be reaped first.
+    Atomics.wait(board, BOARD.rows - 1, 0, 1);
+  }
+  return fail("refused:", what);
+}
+
+// No number may be given away while the main thread looks at what its last bearer had.
+doing("attaching");
+Atomics.wait(board, row + ROW.gate, 0);
+insist("heap_attach", () => core.heap_attach(heap, label));
+Atomics.store(board, row + ROW.gate, 2);
+const handles = pools.map(({ address }) => insist("mempool_attach", () => core.mempool_attach(address) >>> 0));
+const starvedHandle = insist("mempool_attach", () => core.mempool_attach(starved.address) >>> 0);
+
+const mine = pools.map(() => []);
+
+function hold(k, element) {
+  if (!element) return;
+  const was = Atomics.exchange(board, holderAt(element), label);
+  // Who has just given it back may not have come to say so, or not have lived to.
+  if (was && !(was & LETTING_GO)) fail("handed out twice", element, "holder", was);
+  Atomics.add(board, row + ROW.allocs, 1);
+  u32[element >> 2] = element;
+  u32[(element + pools[k].size - 4) >> 2] = ~element;
+  mine[k].push(element);
+  while (mine[k].length > 60) give(k, mine[k].shift());
+}
+
+function check(k, element) {
+  const last = (element + pools[k].size - 4) >> 2;
+  if (u32[element >> 2] !== element || u32[last] !== ~element >>> 0) fail("overwritten", element, "of pool", k);
+}
+
+function give(k, element) {
+  check(k, element);
+  u32[element >> 2] = 0;
+  if (Atomics.compareExchange(board, holderAt(element), label, label | LETTING_GO) !== label) fail("not held", element);
+  const result = core.mempool_free(handles[k], element);
+  if (result) fail("free returned", result, "for", element);
+  // Another may have it by now.
+  Atomics.compareExchange(board, holderAt(element), label | LETTING_GO, 0);
+  Atomics.add(board, row + ROW.frees, 1);
+}
+
+function some(k) {
+  const list = mine[k];
+  if (!list.length) return 0;
+  const i = random(list.length);
+  const element = list[i];
+  list[i] = list.at(-1);
+  list.pop();
+  return element;
+}
+
+/** The exchange says only where to look; who changes OPEN to its label has the element. */
+function exchange(k) {
+  doing("exchanging", k);
+  const ours = some(k);
+  if (ours) {
+    check(k, ours);
+    Atomics.store(board, holderAt(ours), OPEN);
+  }
+  const theirs = Atomics.exchange(board, BOARD.exchange + k * BOARD.slots + random(BOARD.slots), ours) >>> 0;
+  if (!theirs || Atomics.compareExchange(board, holderAt(theirs), OPEN, label) !== OPEN) return;
+  check(k, theirs);
+  mine[k].push(theirs);
+}
+
+let line = [];
+function wait(k) {
+  doing("in line", k);
+  const place = core.mempool_wait_begin(handles[k], 0) >>> 0;
+  if (place) line.push({ k, place });
+  if (random(4) === 0) Atomics.wait(new Int32Array(memory.buffer), place >> 2, 1, 1);
+  if (line.length < 4) return;
+  for (const each of line.splice(0)) hold(each.k, core.mempool_wait_end(handles[each.k], each.place) >>> 0);
+}
+
+function blocked(k) {
+  doing("blocked", k);
+  hold(k, core.mempool_alloc_wait(handles[k], random(3)) >>> 0);
+}
+
+/** A pool that comes and goes: whoever finds it, ends it. */
+function comeAndGo() {
+  doing("making a pool");
+  const size = 24 + 8 * random(100);
+  const pool = core.mempool_create(size, 8, random(5), -1) >>> 0;
+  if (!pool) return;
+  doing("allocating");
+  const list = [];
+  for (let n = random(20); n; n--) list.push(core.mempool_alloc(pool) >>> 0);
+  doing("ending a pool");
+  // None is out of a closed pool: nobody could get a handle of it, to free what a dead thread had.
+  for (const element of list) core.mempool_free(pool, element);
+  if (core.mempool_exit(pool) === 0) return;
+  insist("mempool_detach", () => core.mempool_detach(pool));
+}
+
+function bump() {
+  doing("at an arena");
+  const arena = core.arena_create(1 + random(9000)) >>> 0;
+  if (!arena) return;
+  for (let n = random(5); n; n--) core.arena_alloc(arena, 1 + random(9000), 8);
+  core.arena_exit(arena);
+}
+
+/** Reaps for the main thread, if it asks; and may itself die of it. */
+function reap() {
+  const asked = Atomics.load(board, BOARD.reap);
+  if (asked <= 0 || Atomics.compareExchange(board, BOARD.reap, asked, -1 - lane) !== asked) return;
+  doing("reaping");
+  core.heap_reap(asked - 1);
+  Atomics.store(board, BOARD.reap, 0);
+}
+
+function step() {
+  reap();
+  const k = random(pools.length);
+  const what = random(1000);
+  if (what < 4) {
+    doing("trimming");
+    core.heap_trim();
+  } else if (what < 8) {
+    doing("settling");
+    core.heap_settle();
+  } else if (what < 14) bump();
+  else if (what < 24) comeAndGo();
+  else if (what < 28) {
+    doing("leaving and joining", k);
+    for (const each of line.splice(0)) hold(each.k, core.mempool_wait_end(handles[each.k], each.place) >>> 0);
+    insist("mempool_detach", () => core.mempool_detach(handles[k]));
+    handles[k] = insist("mempool_attach", () => core.mempool_attach(pools[k].address) >>> 0);
+  } else if (what < 44) wait(k);
+  else if (what < 48) blocked(k);
+  else if (what < 200) exchange(k);
+  else if (what < 600) {
+    doing("allocating", k);
+    hold(k, (random(20) ? core.mempool_alloc(handles[k]) : core.mempool_alloc_preallocated(handles[k])) >>> 0);
+  } else {
+    const element = some(k);
+    doing("freeing", k);
+    if (element) give(k, element);
+  }
+}
+
+if (role === "blocked") {
+  // Nobody frees but just before it dies.
+  doing("blocked", -1);
+  core.mempool_alloc_wait(starvedHandle, Infinity);
+  doing("finishing");
+} else if (role === "in line") {
+  doing("in line", -1);
+  const places = Array.from({ length: 16 }, () => core.mempool_wait_begin(starvedHandle, 0) >>> 0);
+  const i32 = new Int32Array(memory.buffer);
+  while (Atomics.load(i32, places[0] >> 2) === 1) Atomics.wait(i32, places[0] >> 2, 1);
+  doing("finishing");
+} else {
+  for (;;) step();
+}
+// It may have what it was given: it waits to be ended.
+Atomics.wait(board, BOARD.rows - 1, 0);
