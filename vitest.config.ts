@@ -2,10 +2,11 @@ import { defineConfig } from "vitest/config";
 
 /** In a coverage run, the folder that tests leave their counts in: see scripts/coverage.mjs. */
 const counts = process.env["WASM_COVERAGE"];
-/** Those that need more on the machine than Node: `npm run test:browser`, `npm run test:runtimes`. */
-const elsewhere = ["test/browser/**", "test/runtimes/**"];
+/** Those that need more on the machine than Node, or more time: `npm run test:browser`, `test:runtimes`, `test:sim`. */
+const searches = ["test/sim/cases.test.ts", "test/sim/mutants.test.ts"];
+const elsewhere = ["test/browser/**", "test/runtimes/**", ...searches];
 /** Those of what is built and packed, which run no code of ours in their own process. */
-const ofThePackage = ["golden", "packaging", "bundlers", "raid1"].map((name) => `test/${name}/**`);
+const ofThePackage = ["golden", "packaging", "bundlers", "raid1", "sim", "threads"].map((name) => `test/${name}/**`);
 
 export default defineConfig({
   test: {
@@ -28,6 +29,7 @@ export default defineConfig({
           ...(counts ? { setupFiles: ["test/blocks.ts"] } : {}),
         },
       },
+      { test: { name: "sim", include: searches, testTimeout: 600_000, hookTimeout: 120_000 } },
       { test: { name: "browser", include: ["test/browser/*.test.ts"], testTimeout: 120_000 } },
       { test: { name: "runtimes", include: ["test/runtimes/*.test.ts"], testTimeout: 60_000 } },
     ],

@@ -81,20 +81,20 @@ import { giveBack, leaveLine, stirLine } from "./wait";
 const TRIES: u32 = 1 << 12;
 
 /**
- * Takes back what a dead thread held. False: it is this thread, there is no such thread, or one that has stopped or died
- * is in the way: then again later, or when that has been reaped.
+ * Takes back what a dead thread held: 1. Or 0: it is this thread, or there is no such thread. Or -1: one that has stopped
+ * or died is in the way; then again later, or when that has been reaped.
  */
-export function heap_reap(number: u32): bool {
-  if (number >= heap().threads || number == selfNumber()) return false;
+export function heap_reap(number: u32): i32 {
+  if (number >= heap().threads || number == selfNumber()) return 0;
   const thread = threadAt(number);
   const aliveAt = thread + offsetof<Thread>("alive");
-  if (!atomicLoad<u32>(aliveAt)) return false;
+  if (!atomicLoad<u32>(aliveAt)) return 0;
   // From here on nobody waits for it, also who reaps another.
   atomicStore<u32>(aliveAt, DEAD);
   // It may have died with the lock in its hands.
   let tries = TRIES << 8;
   while (!tryLock()) {
-    if (!--tries) return false;
+    if (!--tries) return -1;
     if (atomicLoad<u32>(lockAt()) != number + 1) continue;
     if (!atomicSwap<u32>(lockAt(), number + 1, selfNumber() + 1)) continue;
     heap().poolCount = relink(heapBase() + offsetof<Heap>("pools"));
@@ -112,8 +112,9 @@ export function heap_reap(number: u32): bool {
     settleAll();
   }
   unlock();
-  if (done) reclaim();
-  return done;
+  if (!done) return -1;
+  reclaim();
+  return 1;
 }
 
 /** The Thread of that number, if it is alive as far as is known and not this one's; else 0. */

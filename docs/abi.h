@@ -137,10 +137,10 @@ int32_t heap_find_thread(uint32_t label);
 
 /*
  * Takes back all that a dead thread held, but for what it was handed out: list that first, by mempool_next_live. 1; or 0 if
- * it is this thread or none, or if another that has stopped or died is in the way: reap that one, or call again later. The
+ * it is this thread or none; or -1 if another that has stopped or died is in the way: reap that one, or call again later. The
  * caller must know that the thread is dead. May wait.
  */
-uint32_t heap_reap(uint32_t thread);
+int32_t heap_reap(uint32_t thread);
 
 /*
  * For a thread that has nothing to do: gives what it has cached to pools where somebody starves, and serves who waits. Does

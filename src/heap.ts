@@ -20,6 +20,9 @@ const WASM_PAGE = 65536;
 const PAGE = 4096;
 const ALL = 2 ** 32;
 const ABI_VERSION = 2;
+/** Another dead thread is in the way: how long until it is tried again. */
+const NOT_NOW = "not now";
+const RETRY_MS = 10;
 const MAX_THREADS = 64;
 
 /** What {@link createHeap} takes. */
@@ -304,7 +307,8 @@ export class Heap {
    * been handed out, of the pools that this thread knows, for the caller to free: no other can tell who uses it now. Only
    * when that thread runs no more; nothing can check it. O(live elements).
    *
-   * Throws ERR_INVALID_ARGUMENT if it is this thread, one of a worker that is watched and runs, or none; ERR_CLOSED.
+   * Throws ERR_INVALID_ARGUMENT if it is this thread, one of a worker that is watched and runs, or none; ERR_WOULD_BLOCK if
+   * another that has stopped or died is in the way, and then again later; ERR_CLOSED.
    */
   reap(threadId: number): Reaped[] {
     const call = "reap";
@@ -317,6 +321,12 @@ export class Heap {
       }
     }
     const list = this.#reap(threadId);
+    if (list === NOT_NOW) {
+      throw new MempoolError(
+        "ERR_WOULD_BLOCK",
+        `${call}: another thread that has stopped or died is in the way: reap that one first, or ${threadId} again later`,
+      );
+    }
     return list ?? invalid(`${call}: threadId (${threadId}) is no thread of this heap`);
   }
 
@@ -343,9 +353,11 @@ export class Heap {
     };
     const reap = () => {
       stop();
-      for (;;) {
+      while (this.within.core !== gone) {
         const list = this.#reap(this.core.heap_find_thread(label));
         if (!list) return;
+        // Another that died with it may have to be reaped first.
+        if (list === NOT_NOW) return void setTimeout(reap, RETRY_MS);
         onReap?.(list);
       }
     };
@@ -355,7 +367,7 @@ export class Heap {
   }
 
   /** Undefined if there is no such thread. */
-  #reap(thread: number): Reaped[] | undefined {
+  #reap(thread: number): Reaped[] | typeof NOT_NOW | undefined {
     if (thread < 0) return undefined;
     const list: Reaped[] = [];
     // Before another thread can get its number.
@@ -366,7 +378,8 @@ export class Heap {
         list.push({ pool, address });
       }
     }
-    return this.core.heap_reap(thread) ? list : undefined;
+    const done = this.core.heap_reap(thread);
+    return done === 1 ? list : done === 0 ? undefined : NOT_NOW;
   }
 
   #refuseUnshared(call: string): void {

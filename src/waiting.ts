@@ -340,7 +340,8 @@ function mayBlock(): boolean {
   if (blocks === undefined) {
     try {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1, 0);
-      blocks = true;
+      // Firefox would let it block the audio.
+      blocks = !("AudioWorkletGlobalScope" in globalThis);
     } catch {
       blocks = false;
     }

@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = 110_000;
 
 interface Scope {
   readonly error?: string;

@@ -85,7 +85,7 @@ class WorkletThread extends Thread {
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const words = (count) => new Uint32Array(new SharedArrayBuffer(4 * count));
 
-/** Returns what is to be seen of each test, by its name, and of the whole at the end. `query`: of the scripts to load. */
+/** Returns what is to be seen of each test, by its name. `query`: of the scripts to load. */
 export async function threads(query) {
   const heap = createHeap({ shared: true, initial: 131072, maximum: 2 ** 24 });
   const many = heap.create({ size: Element, minNr: 64, name: "many" });
@@ -111,12 +111,12 @@ export async function threads(query) {
     return { victim, id };
   }
 
-  /** A list of what it had, in a list; or none. */
+  /** What it had; undefined if that is not to be had now. */
   function tryReap(id) {
     try {
-      return [heap.reap(id)];
+      return heap.reap(id);
     } catch {
-      return [];
+      return undefined;
     }
   }
 
@@ -254,18 +254,21 @@ export async function threads(query) {
       const beat = Atomics.load(beats, 0);
       // What it would have got must not be lost.
       freeTwo(held);
-      const lists = [];
-      let ids = victims.map(({ id }) => id);
+      const lists = new Map();
       // One may be in the way of another.
-      for (let i = 0; ids.length > 0 && i < 5; i++) ids = ids.filter((id) => !lists.push(...tryReap(id)));
-      const { outstanding: out } = many;
-      for (const { pool, address } of lists.flat()) (pool === "many" ? many : two).free(address);
+      for (let i = 0; i < 5; i++) {
+        for (const { id } of victims) lists.set(id, lists.get(id) ?? tryReap(id));
+      }
+      const reaped = [...lists.values()].flatMap((list) => list ?? []);
+      // Each had a hundred, but for the one in its hands.
+      const had = reaped.filter(({ pool }) => pool === "many").length;
+      const isAll = had === many.outstanding && had >= 297 && had <= 300;
+      for (const { pool, address } of reaped) (pool === "many" ? many : two).free(address);
       const again = [await two.allocAsync({ timeout: 5000 }), await two.allocAsync({ timeout: 5000 })];
       freeTwo(again);
       return {
-        unreaped: ids.length,
-        // Each had a hundred, but for the one in its hands.
-        isAll: lists.flat().length === out && out >= 297 && out <= 300,
+        unreaped: [...lists.values()].filter((list) => !list).length,
+        isAll,
         isDead: Atomics.load(beats, 0) === beat,
         again: victims.map(({ id }) => codeOf(() => heap.reap(id))),
         same: new Set([...held, ...again]).size,

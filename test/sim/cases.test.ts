@@ -6,10 +6,12 @@ import { join, resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { build, type SimBuild } from "./build.ts";
 import { cases } from "./cases.ts";
+import { exemptions } from "./exemptions.ts";
 import { races } from "./race.ts";
 import { replay, report, search } from "./search.ts";
 
 const folder = resolve(process.env["SIM_ASSEMBLY"] ?? "assembly");
+const { exempt, stops } = exemptions(folder);
 const variant = process.env["SIM_ASSEMBLY"] ? "other" : "core";
 const milliseconds = 1000 * Number(process.env["SIM_SECONDS"] ?? 0.3);
 const [only, schedule, variantOf] = process.env["SIM_SCHEDULE"]?.split(":") ?? [];
@@ -27,7 +29,7 @@ beforeAll(async () => {
 
 describe.each(chosen)("$name", (one) => {
   test.runIf(schedule)("the schedule", () => {
-    const race = variantOf ? { observer: races(reporting) } : {};
+    const race = variantOf ? { observer: races(reporting, exempt), stops } : {};
     const { message, trace } = replay(variantOf ? reporting : core, one, schedule!, { checker, ...race });
     expect.fail(`${message}\n${trace}`);
   });
@@ -40,7 +42,8 @@ describe.each(chosen)("$name", (one) => {
 
   test.skipIf(schedule)("no data race, and no death between plain stores", () => {
     const mode = { random: Infinity, seed: 3 };
-    const outcome = search(reporting, one, { mode, milliseconds, checker, observer: races(reporting) });
+    const observer = races(reporting, exempt);
+    const outcome = search(reporting, one, { mode, milliseconds, checker, observer, stops });
     expect(report(one.name, outcome, "race")).toBe("");
   });
 });

@@ -18,6 +18,7 @@ import {
   wait,
   CLOSED,
   closing,
+  ENDED,
   ended,
   exit,
   WAITING,
@@ -50,7 +51,8 @@ function* leave({ context, notes }: View, t: number, place: number): Part {
 function* bulk({ context, notes }: View, t: number, count: number): Part {
   const array = yield call("heap_scratch");
   const done = yield call("mempool_alloc_bulk", context.handles[t]!, array, count);
-  for (let i = 0; done && i < count; i++) notes.push(yield look(array + 4 * i));
+  if (!done) return 0;
+  for (let i = 0; i < count; i++) notes.push(yield look(array + 4 * i));
   return done;
 }
 
@@ -266,6 +268,54 @@ export const cases: readonly CoreCase[] = [
       ),
     ),
   ),
+
+  usual(
+    "one takes from the reserve while another opens its gate",
+    { minNr: 1, maxNr: 16 },
+    [
+      function* a({ context }) {
+        const element = yield call("mempool_alloc_preallocated", context.handles[0]!);
+        yield post("element", element);
+        return element;
+      },
+      function* b(view) {
+        yield call("heap_settle");
+        return yield* free(view, 1, yield take("element"));
+      },
+    ],
+    { ...reserveFull(1), mode: { preemptions: 3 } },
+  ),
+  usual(
+    "one takes from the reserve while another fills it",
+    { minNr: 1, maxNr: 2, held: 1, kept: 1 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => allocAndFree(b, 1, "mempool_alloc_preallocated")],
+    { ...reserveFull(1), mode: { preemptions: 3 } },
+  ),
+  ending(
+    "exit and the last free, nothing cached",
+    { maxNr: 1, held: 1 },
+    [
+      function* a(view) {
+        return ended(yield* free(view, 0, view.context.elements[0]!));
+      },
+      (b) => exit(b, 1),
+    ],
+    results((a, b) => a === ENDED || b === 0),
+  ),
+
+  /* ---- slabs ---- */
+  usual("a slab comes back to the stack", { size: 2000, maxNr: 4, kept: 2, between: 2 }, [
+    (a) => alloc(a, 0),
+    function* b(view) {
+      const first = yield* alloc(view, 1);
+      yield* alloc(view, 1);
+      return first ? yield* free(view, 1, first) : 0;
+    },
+  ]),
+  usual("free and allocate in one slab", { maxNr: 2, held: 1, between: 1 }, [
+    (a) => free(a, 0, a.context.elements[0]!),
+    (b) => alloc(b, 1),
+  ]),
 
   /* ---- the reserve ---- */
   ...["mempool_alloc", "mempool_alloc_preallocated"].map((how) =>

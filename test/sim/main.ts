@@ -20,12 +20,13 @@ const { values } = parseArgs({
 
 const folder = fileURLToPath(new URL("../../assembly/", import.meta.url));
 const seconds = Number(values.seconds);
-const chosen = [...cases, ...matrix].filter(({ name }) => values.case === undefined || name === values.case);
+const chosen = [...matrix, ...cases].filter(({ name }) => values.case === undefined || name === values.case);
 if (!(seconds > 0) || !chosen.length) {
   console.error(seconds > 0 ? `no case "${values.case}"` : `--seconds ${values.seconds}: not a number above 0`);
   process.exit(2);
 }
 
+const generated = new Set(matrix.map(({ name }) => name));
 const isShown = process.stderr.isTTY && !process.env["NO_COLOR"];
 const red = (text: string): string =>
   process.stdout.isTTY && !process.env["NO_COLOR"] ? styleText("red", text) : text;
@@ -77,7 +78,9 @@ if (!values.json) {
 }
 for (const [i, one] of chosen.entries()) {
   progress(`${i + 1} of ${chosen.length}: ${one.name}`);
-  const milliseconds = Math.max(10, (deadline - performance.now()) / (chosen.length - i));
+  // What has been thought of is searched longer than what has been generated.
+  const weight = chosen.slice(i).reduce((total, { name }) => total + weightOf(name), 0);
+  const milliseconds = Math.max(10, ((deadline - performance.now()) * weightOf(one.name)) / weight);
   const outcome = search(core, one, { mode: one.mode, milliseconds, checker });
   const { schedules, complete, deaths, steps: states } = outcome;
   const row = { name: one.name, schedules, complete, deaths, states, fault: report(one.name, outcome) };
@@ -85,6 +88,10 @@ for (const [i, one] of chosen.entries()) {
   progress("");
   if (!values.json) console.log(line({ ...row, complete: allOf(one.mode, complete) }));
   if (row.fault) console.error(row.fault);
+}
+
+function weightOf(name: string): number {
+  return generated.has(name) ? 1 : 10;
 }
 
 /** Whether all was searched: every order, or all with so many preemptions. */

@@ -21,16 +21,16 @@ const operations: Readonly<Record<string, (view: View, t: number, nth: number) =
     return ended(yield* allocAndFree(view, t));
   },
   preallocated: (view, t) => alloc(view, t, "mempool_alloc_preallocated"),
-  free: function* one(view, t, nth) {
+  free: function* freeing(view, t, nth) {
     return ended(yield* free(view, t, view.context.elements[nth]!));
   },
   wait: (view, t) => inLine(view, t),
   exit: (view, t) => exit(view, t),
   trim: function* trim() {
-    return (yield call("heap_trim")) * 0;
+    return yield call("heap_trim");
   },
   settle: function* settle() {
-    return (yield call("heap_settle")) * 0;
+    return yield call("heap_settle");
   },
   detach: function* detach({ context }, t) {
     return yield call("mempool_detach", context.handles[t]!);

@@ -42,6 +42,8 @@ export interface Shape {
   readonly held?: number;
   /** And those that no script frees. */
   readonly kept?: number;
+  /** How many are handed out, and freed again, between those. */
+  readonly between?: number;
   /** Threads from this one on join by themselves. */
   readonly joined?: number;
   /** Elements that each thread has handled before: they are in its magazine. */
@@ -61,7 +63,7 @@ const BAD_TAKEN = 10;
 
 export function setup(
   count: number,
-  { minNr = 0, maxNr = NONE, held = 0, kept = 0, joined = count, warm = 0, size = SIZE }: Shape,
+  { minNr = 0, maxNr = NONE, held = 0, kept = 0, between = 0, joined = count, warm = 0, size = SIZE }: Shape,
 ) {
   return (cores: readonly Exports[]): Context => {
     const heap = cores[0]!["heap_create"]!(0, PAGES * 65536, PAGES * 16, 0);
@@ -73,9 +75,12 @@ export function setup(
       const some = Array.from({ length: warm }, () => need(cores[t]!["mempool_alloc"]!(handles[t]!), "mempool_alloc"));
       for (const element of some) cores[t]!["mempool_free"]!(handles[t]!, element);
     }
-    const out = Array.from({ length: held + kept }, () =>
+    const all = Array.from({ length: held + kept + between }, () =>
       need(cores[0]!["mempool_alloc"]!(handles[0]!), "mempool_alloc"),
     );
+    // Every second one.
+    const out = all.filter((_, i) => i % 2 === 0 || i >= 2 * between);
+    for (const element of all) if (!out.includes(element)) cores[0]!["mempool_free"]!(handles[0]!, element);
     return { heap, pool, handles, elements: out.slice(0, held), kept: out.slice(held) };
   };
 }
@@ -240,7 +245,7 @@ export function closing(run: Run<Context>): string | void {
   const { cores, notes, deaths, context, results: list, checker, memory } = run;
   const by = living(run);
   let ends = list.filter((result) => result === ENDED).length;
-  const free = (t: number, element: number): string | void => {
+  const bring = (t: number, element: number): string | void => {
     const result = cores[t]!["mempool_free"]!(context.handles[t]!, element);
     if (result !== 0 && result !== 1) return `free of ${element}: ${result}`;
     ends += result;
@@ -257,7 +262,7 @@ export function closing(run: Run<Context>): string | void {
     held.push(...out.map((element) => [by, element] as const));
   }
   for (const [t, element] of held) {
-    const wrong = free(t, element);
+    const wrong = bring(t, element);
     if (wrong) return wrong;
   }
   const alive = cores.filter((_, t) => !deaths.includes(t));

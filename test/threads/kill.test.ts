@@ -82,10 +82,6 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
       check();
       return isSo();
     });
-  const gates = () => Array.from({ length: lanes }, (_, lane) => heap.row(lane, ROW.gate));
-  const open = () => gates().some((gate) => Atomics.load(board, gate) === 1);
-  /** Deaths whose elements have not been looked at yet. */
-  let reaping = 0;
   let begun = 0;
   let label = 0;
   let mayLeak = 0;
@@ -94,20 +90,24 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     Atomics.store(board, heap.holder(element), 0);
     expect(heap.core.mempool_free(pools[k]!.handle, element)).toBe(0);
   };
-  /** By its label, what a dead thread said it holds; and what it was handed and could not say so any more. */
-  const takeBack = (ofLabel: number, thread: number) => {
-    for (const [k, { handle }] of pools.entries()) {
+  /**
+   * By pool, what a dead thread was handed and could not say any more that it has. To be listed before another thread can
+   * get its number.
+   */
+  const unsaid = (thread: number): number[][] =>
+    [...pools, starved].map(({ handle }) => {
+      const elements: number[] = [];
       for (let element = 0; (element = heap.core.mempool_next_live(handle, element, thread) >>> 0);) {
-        const holder = Atomics.load(board, heap.holder(element));
-        if (holder === 0 || holder === ofLabel) free(k, element);
+        if (Atomics.load(board, heap.holder(element)) === 0) elements.push(element);
       }
-      // What it was given by others bears their numbers.
-      for (const element of heap.live([pools[k]!])) {
-        if (Atomics.load(board, heap.holder(element)) === ofLabel) free(k, element);
-      }
-    }
-    for (let element = 0; (element = heap.core.mempool_next_live(starved.handle, element, thread) >>> 0);) {
-      expect(heap.core.mempool_free(starved.handle, element)).toBe(0);
+      return elements;
+    });
+  /** Frees that, and what it said it has, whoever it was handed to first. */
+  const takeBack = (ofLabel: number, lists: number[][]) => {
+    for (const element of lists.pop()!) expect(heap.core.mempool_free(starved.handle, element)).toBe(0);
+    for (const [k, list] of lists.entries()) {
+      const said = heap.live([pools[k]!]).filter((element) => Atomics.load(board, heap.holder(element)) === ofLabel);
+      for (const element of [...list, ...said]) free(k, element);
     }
   };
   /** The starved pool is starved again. */
@@ -123,8 +123,7 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
 
   async function one(lane: number): Promise<void> {
     const mine = ++label;
-    const gate = heap.row(lane, ROW.gate);
-    Atomics.store(board, gate, 0);
+    Atomics.store(board, heap.row(lane, ROW.attached), 0);
     Atomics.store(board, heap.row(lane, ROW.doing), 0);
     const role = ["blocked", "in line"][n(8)] ?? "at work";
     const shared = {
@@ -146,12 +145,9 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     worker.on("exit", () => (isOver = true));
     workers.add(worker);
     await until("coming online", () => Atomics.load(board, heap.row(lane, ROW.doing)) > 0);
-    await until("reaping", () => reaping === 0);
-    Atomics.store(board, gate, 1);
-    Atomics.notify(board, gate);
     // Some end while they join.
     if (n(8)) {
-      await until("attaching", () => Atomics.load(board, gate) === 2);
+      await until("attaching", () => Atomics.load(board, heap.row(lane, ROW.attached)) === 1);
       await sleep(n(20));
     }
     if (role !== "at work" && held.length) {
@@ -166,13 +162,11 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     tally.doing[at] = (tally.doing[at] ?? 0) + 1;
     mayLeak += MAY_LEAK[at] ?? 0;
     tally.allocs += Atomics.exchange(board, heap.row(lane, ROW.allocs), 0);
-    Atomics.store(board, gate, 0);
     if (Atomics.load(board, BOARD.reap) === -1 - lane) Atomics.store(board, BOARD.reap, 0);
 
-    reaping++;
-    await until("joining", () => !open());
     const thread = heap.core.heap_find_thread(mine);
     if (thread >= 0) {
+      const lists = unsaid(thread);
       if (n(4) === 0 && Atomics.compareExchange(board, BOARD.reap, 0, thread + 1) === 0) {
         // A worker may do it, if one comes by.
         await sleep(5);
@@ -181,14 +175,13 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
         if (heap.core.heap_find_thread(mine) < 0) tally.byOthers++;
       }
       await until("reaping", () => {
-        if (heap.core.heap_find_thread(mine) < 0 || heap.core.heap_reap(thread)) return true;
+        if (heap.core.heap_find_thread(mine) < 0 || heap.core.heap_reap(thread) === 1) return true;
         tally.refused++;
         return false;
       });
       expect(heap.core.heap_find_thread(mine)).toBe(-1);
-      takeBack(mine, thread);
+      takeBack(mine, lists);
     }
-    reaping--;
     await until("what was handed to the dead", starve);
     tally.kills++;
   }

@@ -91,8 +91,7 @@ export const ROW = {
   steps: 2,
   allocs: 3,
   frees: 4,
-  /** 1: may attach; 2: has. */
-  gate: 5,
+  attached: 5,
   /** A pool of its own that others may visit: odd while there is one; its address; an element's size. */
   generation: 6,
   own: 7,

@@ -383,7 +383,6 @@ function park(phase) {
 
 doing("attaching");
 join();
-Atomics.store(board, row + ROW.gate, 2);
 for (;;) {
   const phase = Atomics.load(board, BOARD.phase);
   if (!(phase & 1)) park(phase);

@@ -1,0 +1,167 @@
+/** Each of these weakenings of the core is found, by the case that is named. */
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { build } from "./build.ts";
+import { cases } from "./cases.ts";
+import { search } from "./search.ts";
+
+interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  /** What stands there once, and what instead. */
+  readonly changes: readonly (readonly [string, string])[];
+  readonly caught: string;
+}
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const MILLISECONDS = 20_000;
+
+const mutants: readonly Mutant[] = [
+  {
+    name: "settle does not look again",
+    file: "mempool.ts",
+    changes: [["while (THREADS && now != GATE_SHUT && gateOf(pool, m) != now)", "while (false)"]],
+    caught: "one takes from the reserve while another opens its gate",
+  },
+  {
+    name: "short is said before the element is counted off",
+    file: "mempool.ts",
+    changes: [
+      ["  const element = reserveTake(pool);\n", "  nowShort(pool);\n  const element = reserveTake(pool);\n"],
+      ["    m.taken++;\n    nowShort(pool);\n", "    m.taken++;\n"],
+    ],
+    caught: "one takes from the reserve, another frees, a third too",
+  },
+  {
+    name: "short is cleared whatever it is",
+    file: "mempool.ts",
+    changes: [["atomicSwap<u32>(short, seen, 0);", "atomicStore<u32>(short, 0);"]],
+    caught: "one takes from the reserve while another fills it",
+  },
+  {
+    name: "no number on the stack of slabs",
+    file: "slab.ts",
+    changes: [
+      ["(((head >> 32) + 1) << 32) | (<u64>slab)", "<u64>slab"],
+      ["(((head >> 32) + 1) << 32) | (<u64>next)", "<u64>next"],
+    ],
+    caught: "a slab comes back to the stack",
+  },
+  {
+    name: "waiting is cleared whatever it is",
+    file: "wait.ts",
+    changes: [["atomicSwap<u32>(waiting, seen, 0);", "atomicStore<u32>(waiting, 0);"]],
+    caught: "cancel, with another behind",
+  },
+  {
+    name: "nobody is notified",
+    file: "wait.ts",
+    changes: [["        atomicNotify(place);\n        break;", "        break;"]],
+    caught: "wait",
+  },
+  {
+    name: "a free does not serve",
+    file: "mempool.ts",
+    changes: [["  if (THREADS && isWaiting(poolOf(m))) attend(m);\n", ""]],
+    caught: "wait",
+  },
+  {
+    name: "a slab is let go of by what was in it when it was taken",
+    file: "slab.ts",
+    changes: [["if (!(now & SLAB_GROUPS) && slab.carved", "if (!groups && slab.carved"]],
+    caught: "free and allocate in one slab",
+  },
+  {
+    name: "who takes a slab off the stack does not say so",
+    file: "slab.ts",
+    changes: [["    announce(slab);\n    // If", "    // If"]],
+    caught: "death in alloc and free",
+  },
+  {
+    name: "who returns to a slab does not say so",
+    file: "slab.ts",
+    changes: [["    announce(at);\n", ""]],
+    caught: "death between magazine and slabs",
+  },
+  {
+    name: "the place in line is left before the element is marked",
+    file: "wait.ts",
+    changes: [
+      ["  // Marked before the place is left", "  atomicStore<u64>(place, 0);\n  // Marked before the place is left"],
+      ["  atomicStore<u64>(place, 0);\n  return element;", "  return element;"],
+    ],
+    caught: "death after being served",
+  },
+  {
+    name: "an element is marked RESERVED after it can be taken",
+    file: "reserve.ts",
+    changes: [
+      ["  atomicStore<u8>(state, <u8>STATE_RESERVED);\n", ""],
+      [
+        "    if (++i >= minNr) i = 0;\n  }\n",
+        "    if (++i >= minNr) i = 0;\n  }\n  atomicStore<u8>(state, <u8>STATE_RESERVED);\n",
+      ],
+    ],
+    caught: "the reserve",
+  },
+  {
+    name: "what becomes empty meanwhile is not looked at",
+    file: "slab.ts",
+    changes: [["while (THREADS && atomicLoad<u32>(emptiedAt) != emptied)", "while (false)"]],
+    caught: "exit and the last free, nothing cached",
+  },
+  {
+    name: "more slabs than maxNr allows",
+    file: "slab.ts",
+    changes: [
+      [
+        'if (!atomicSwap<u32>(changetype<usize>(cache) + offsetof<Cache>("room"), room, room + end)) continue;',
+        'atomicAdd<u32>(changetype<usize>(cache) + offsetof<Cache>("room"), end);',
+      ],
+    ],
+    caught: "one for two",
+  },
+  {
+    name: "two frees may each be the last",
+    file: "mempool.ts",
+    changes: [["return !atomicLoad<u32>(room) && atomicSwap<u32>(room, 0, ENDED);", "return !atomicLoad<u32>(room);"]],
+    caught: "exit and the last free",
+  },
+  {
+    name: "the last in line is served first",
+    file: "wait.ts",
+    changes: [["<i32>(<u32>(word >> 32) - lowest) < 0", "<i32>(<u32>(word >> 32) - lowest) > 0"]],
+    caught: "two in line, served in order",
+  },
+  {
+    name: "what a dead thread had cached stays with it",
+    file: "reap.ts",
+    changes: [["    reapCached(number);\n", ""]],
+    caught: "death in alloc and free",
+  },
+  {
+    name: "who reaps does not look whether the element was handed over",
+    file: "reap.ts",
+    changes: [["      if (ofPool && handedOver(changetype<Pool>(cache), element)) continue;\n", ""]],
+    caught: "death while freeing for who waits",
+  },
+];
+
+test.each(mutants)("$name", { timeout: 120_000 }, async ({ name, file, changes, caught }) => {
+  const folder = join(ROOT, "build/sim/mutants", name.replaceAll(" ", "-"));
+  mkdirSync(folder, { recursive: true });
+  cpSync(join(ROOT, "assembly"), folder, { recursive: true });
+  let text = readFileSync(join(folder, file), "utf8");
+  for (const [from, to] of changes) {
+    expect(text.split(from), from).toHaveLength(2);
+    text = text.replace(from, () => to);
+  }
+  writeFileSync(join(folder, file), text);
+  const core = await build(`mutants/${name.replaceAll(" ", "-")}`, { entry: join(folder, "shared.ts") });
+  const checker = await build("core.inspect", { entry: join(ROOT, "assembly/inspect.ts") });
+  const one = cases.find((each) => each.name === caught)!;
+  const { fault, schedules } = search(core, one, { mode: one.mode, milliseconds: MILLISECONDS, checker });
+  expect(fault?.message, `${schedules} schedules`).toBeDefined();
+});
