@@ -5,7 +5,7 @@
  * next round: a frame's worth of memory is asked of pages once. Invariant: chunks up to `current` hold what was handed
  * out since the last reset; those after it hold nothing.
  */
-import { THREADS } from "./atomics";
+import { atomicStore, THREADS } from "./atomics";
 import {
   alignUp,
   Arena,
@@ -16,6 +16,7 @@ import {
   heapBase,
   PAGE,
   PAGE_SHIFT,
+  NOBODY,
   selfNumber,
   Slab,
   SLAB_HEADER,
@@ -181,14 +182,17 @@ export function arenaTrim(arena: Arena): u32 {
 }
 
 export function arena_exit(arena: Arena): void {
-  // Where the lock is not to be had, it stays in the list, and is trimmed to nothing.
+  // Where the lock is not to be had, it stays in the list, for who reclaims.
   const locked = lock();
   const first = arena.first;
   arena.first = 0;
   arena.current = 0;
   if (locked) arenaForget(arena);
   freeChunks(arena, first);
-  if (!locked) return;
+  if (!locked) {
+    atomicStore<u32>(changetype<usize>(arena) + offsetof<Arena>("thread"), NOBODY);
+    return;
+  }
   unlock();
   recordFree(changetype<usize>(arena));
 }

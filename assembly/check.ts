@@ -16,6 +16,7 @@ import {
   heap,
   LEAF_ENTRIES,
   Magazine,
+  NOBODY,
   PAGE_NUMBERS,
   PAGE_SHIFT,
   Pool,
@@ -112,7 +113,7 @@ export function heap_check(address: usize, words: usize): u32 {
       problem(BAD_LISTS, <u32>at);
       break;
     }
-    checkArena(changetype<Arena>(at));
+    if (changetype<Arena>(at).thread != NOBODY) checkArena(changetype<Arena>(at));
     found++;
   }
   if (found != heap().arenaCount) problem(BAD_LISTS, <u32>heap().arenas);

@@ -347,6 +347,8 @@ export class Thread {
 }
 export const THREAD_SHIFT: u32 = 6;
 export const MAX_THREADS: u32 = 64;
+/** The number of no thread. */
+export const NOBODY: u32 = -1;
 export const ALIVE: u32 = 1;
 export const DEAD: u32 = 2;
 /** All of the run is this thread's. */

@@ -20,7 +20,7 @@
  * Who may wait for another thread: create, attach, detach, exit (for the lock of the heap's lists). Nobody else.
  */
 import { atomicAdd, atomicLoad, atomicStore, atomicSwap, THREADS } from "./atomics";
-import { arenaTrim } from "./bump";
+import { arenaForget, arenaTrim } from "./bump";
 import {
   cachedBy,
   flush,
@@ -43,6 +43,7 @@ import {
   Magazine,
   MAX_ALIGN,
   MAX_SIZE,
+  NOBODY,
   PAGE_SHIFT,
   Pool,
   ROUND,
@@ -164,10 +165,11 @@ function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32): Magazine {
   if (!changetype<usize>(m) || (minNr && !reserve) || !fillReserve(m)) {
     if (changetype<usize>(m)) mempool_exit(m);
     else {
-      // Its only slab, if any, is that of no element.
+      // Once it is closed and has ended, it may be gone at any moment, but for who has the lock.
+      const locked = tryLock();
+      if (locked) clearedRest(pool);
       pool.closed = 1;
-      clearedRest(pool);
-      if (tryLock()) {
+      if (locked) {
         destroyIfOver(pool);
         unlock();
       }
@@ -658,8 +660,14 @@ export function reclaim(): bool {
     destroyIfOver(pool);
   }
   if (slabSweepAll(records())) moved = true;
-  for (let at = heap().arenas; at; at = changetype<Arena>(at).next) {
-    if (changetype<Arena>(at).thread == selfNumber() && arenaTrim(changetype<Arena>(at))) moved = true;
+  for (let at = heap().arenas; at;) {
+    const arena = changetype<Arena>(at);
+    at = arena.next;
+    if (arena.thread == selfNumber() && arenaTrim(arena)) moved = true;
+    if (THREADS && arena.thread == NOBODY) {
+      arenaForget(arena);
+      recordFree(changetype<usize>(arena));
+    }
   }
   unlock();
   return moved;

@@ -11,5 +11,5 @@ export {
   mempool_ended,
   mempool_pool,
 } from "./threads";
-export { mempool_alloc_wait, mempool_wait_begin, mempool_wait_end } from "./wait";
+export { heap_sleep, mempool_alloc_wait, mempool_wait_begin, mempool_wait_end } from "./wait";
 export { heap_reap, mempool_next_live } from "./reap";

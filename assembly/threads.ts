@@ -171,6 +171,7 @@ function leave(m: Magazine): void {
   const pool = poolOf(m);
   leaveLine(m);
   giveCached(m);
+  atomicStore<u64>(changetype<usize>(m) + offsetof<Magazine>("floor"), GATE_SHUT);
   magazineShrink(m);
   attend(m);
   atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("live"), 0);

@@ -151,6 +151,9 @@ void heap_settle(void);
 /* An i32 of this thread's that changes, and is notified, when somebody starves for what it may have cached. */
 address heap_nudge(void);
 
+/* Sleeps while the i32 at `at` is `expected`, up to so many milliseconds (infinity: for ever). 2: the time is over. */
+uint32_t heap_sleep(address at, uint32_t expected, double milliseconds);
+
 /* What a handle is a handle of: the same in all threads. */
 address mempool_pool(pool p);
 

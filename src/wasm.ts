@@ -32,6 +32,7 @@ export interface Core {
   heap_reap(thread: number): number;
   heap_settle(): void;
   heap_nudge(): number;
+  heap_sleep(address: number, expected: number, milliseconds: number): number;
   mempool_pool(handle: number): number;
   mempool_attach(pool: number): number;
   mempool_detach(handle: number): number;

@@ -73,6 +73,11 @@ function* trimming(): Part {
   return 0;
 }
 
+/** A case in which thread a leaves, and thread b waits for an element. */
+function leaving(...parameters: Parameters<typeof usual>): CoreCase {
+  return { ...usual(...parameters), check: leftIsWell };
+}
+
 /** A case in which the pool ends. */
 function ending(name: string, shape: Shape, threads: ((view: View) => Part)[], more: Partial<CoreCase> = {}): CoreCase {
   const { check } = more;
@@ -114,11 +119,22 @@ export const cases: readonly CoreCase[] = [
     ],
     results((a, b) => a === 0 && b === 0),
   ),
+  // Two at the same time are not told apart.
   usual(
     "double free",
     { held: 1 },
-    [(a) => free(a, 0, a.context.elements[0]!), (b) => free(b, 1, b.context.elements[0]!)],
-    results((a, b) => (a === 0 && b === -2) || (a === -2 && b === 0)),
+    [
+      function* a(view) {
+        const result = yield* free(view, 0, view.context.elements[0]!);
+        yield post("freed", 1);
+        return result;
+      },
+      function* b(view) {
+        yield take("freed");
+        return yield* free(view, 1, view.context.elements[0]!);
+      },
+    ],
+    results((a, b) => a === 0 && b === -2),
   ),
   usual(
     "wait",
@@ -288,7 +304,13 @@ export const cases: readonly CoreCase[] = [
   usual(
     "one takes from the reserve while another fills it",
     { minNr: 1, maxNr: 2, held: 1, kept: 1 },
-    [(a) => free(a, 0, a.context.elements[0]!), (b) => allocAndFree(b, 1, "mempool_alloc_preallocated")],
+    [
+      (a) => free(a, 0, a.context.elements[0]!),
+      function* b(view) {
+        const element = yield* alloc(view, 1, "mempool_alloc_preallocated");
+        return element ? yield* free(view, 1, element) : 0;
+      },
+    ],
     { ...reserveFull(1), mode: { preemptions: 3 } },
   ),
   ending(
@@ -304,17 +326,27 @@ export const cases: readonly CoreCase[] = [
   ),
 
   /* ---- slabs ---- */
-  usual("a slab comes back to the stack", { size: 2000, maxNr: 4, kept: 2, between: 2 }, [
-    (a) => alloc(a, 0),
-    function* b(view) {
-      const first = yield* alloc(view, 1);
-      yield* alloc(view, 1);
-      return first ? yield* free(view, 1, first) : 0;
-    },
-  ]),
+  usual(
+    "a slab comes back to the stack",
+    // Two slabs, each with one to give.
+    { size: 2016, maxNr: 4, kept: 2, between: 2 },
+    [
+      (a) => alloc(a, 0),
+      function* b(view) {
+        const first = yield* alloc(view, 1);
+        yield* alloc(view, 1);
+        yield* alloc(view, 1);
+        return first ? yield* free(view, 1, first) : 0;
+      },
+    ],
+    { mode: { preemptions: 2 } },
+  ),
   usual("free and allocate in one slab", { maxNr: 2, held: 1, between: 1 }, [
     (a) => free(a, 0, a.context.elements[0]!),
-    (b) => alloc(b, 1),
+    function* b(view) {
+      yield* alloc(view, 1);
+      return yield* alloc(view, 1);
+    },
   ]),
 
   /* ---- the reserve ---- */
@@ -455,8 +487,8 @@ export const cases: readonly CoreCase[] = [
     [(a) => free(a, 0, a.context.elements[0]!), (b) => allocAndFree(b, 1, "mempool_alloc_wait", 5), (c) => wait(c, 2)],
     { ...results((a, _, c) => a === 0 && c !== 0), timeouts: 1, mode: { preemptions: 2 } },
   ),
-  ...["mempool_detach", "heap_detach"].map((how) => ({
-    ...usual(
+  ...["mempool_detach", "heap_detach"].map((how) =>
+    leaving(
       `leave while another starves: ${how}`,
       { maxNr: 16, kept: 15, held: 1 },
       [
@@ -469,8 +501,7 @@ export const cases: readonly CoreCase[] = [
       ],
       { mode: { preemptions: 3 } },
     ),
-    check: leftIsWell,
-  })),
+  ),
   usual(
     "a hoard is given up when another asks",
     { maxNr: 32, kept: 30, held: 2 },

@@ -68,9 +68,9 @@ const mutants: readonly Mutant[] = [
     caught: "wait",
   },
   {
-    name: "a slab is let go of by what was in it when it was taken",
+    name: "who returns puts a slab on the stack that somebody has",
     file: "slab.ts",
-    changes: [["if (!(now & SLAB_GROUPS) && slab.carved", "if (!groups && slab.carved"]],
+    changes: [["  if (!(old & SLAB_KEPT)) slabPush(partialOf(cache), slab);", "  slabPush(partialOf(cache), slab);"]],
     caught: "free and allocate in one slab",
   },
   {

@@ -258,7 +258,7 @@ export function closing(run: Run<Context>): string | void {
     const handle = context.handles[by]!;
     // Once the last of them has come home there is no handle any more.
     const out: number[] = [];
-    for (let at = 0; !ends && (at = cores[by]!["mempool_next_live"]!(handle, at, dead));) out.push(at);
+    if (!ends) for (let at = 0; (at = cores[by]!["mempool_next_live"]!(handle, at, dead));) out.push(at);
     held.push(...out.map((element) => [by, element] as const));
   }
   for (const [t, element] of held) {

@@ -65,12 +65,12 @@ async function run(
   const lanes = Math.min(mostWorkers, 2 + n(3));
   const pages = scenario.pages(n);
   const heap = new TestHeap(pages, scenario.grows ? pages + 60 : pages);
-  // Each thread's number has a page for good.
   const workers: Worker[] = [];
   const board = heap.board;
   const sum = (word: number) =>
     Array.from({ length: lanes }, (_, lane) => Atomics.load(board, heap.row(lane, word))).reduce((a, b) => a + b, 0);
   try {
+    // Each thread's number has a page for good.
     const visitors = Array.from({ length: lanes }, (_, i) => {
       const visitor = new WebAssembly.Instance(core, { env: { memory: heap.memory } })
         .exports as unknown as typeof heap.core;
@@ -120,7 +120,7 @@ async function run(
     const expectSound = () => expect(heap.problems()).toEqual([]);
 
     const end = performance.now() + milliseconds;
-    do {
+    for (;;) {
       await until("parking", () => Atomics.load(board, BOARD.parked) === lanes);
       expectSound();
       // Nobody is in the middle of anything: who is said to hold something does, and nobody else.
@@ -128,22 +128,19 @@ async function run(
       expect(heap.live([...pools, turnstile])).toEqual(held);
       expect(board[BOARD.guarded]).toBe(board[BOARD.passes]);
 
+      const isLast = performance.now() >= end;
+      if (isLast) Atomics.store(board, BOARD.last, 1);
       const progress = Array.from({ length: lanes }, (_, lane) => Atomics.load(board, heap.row(lane, ROW.allocs)));
       Atomics.store(board, BOARD.parked, 0);
       Atomics.add(board, BOARD.phase, 1);
       Atomics.notify(board, BOARD.phase);
+      if (isLast) break;
       await sleep(20 + n(200));
       // Every worker gets something, however slow the machine is.
       await until("progress", () =>
         progress.every((was, lane) => Atomics.load(board, heap.row(lane, ROW.allocs)) > was),
       );
-      if (performance.now() < end) Atomics.add(board, BOARD.phase, 1);
-    } while (performance.now() < end && Atomics.load(board, BOARD.phase) % 2 === 0);
-    Atomics.store(board, BOARD.last, 1);
-    if (!(Atomics.load(board, BOARD.phase) & 1)) {
-      await until("parking", () => Atomics.load(board, BOARD.parked) === lanes);
       Atomics.add(board, BOARD.phase, 1);
-      Atomics.notify(board, BOARD.phase);
     }
     let left = lanes;
     for (const exit of exits) void exit.then(() => left--);
