@@ -119,6 +119,8 @@ export const SLAB_GROUPS: u64 = ((<u64>1) << GROUPS) - 1;
 export const SLAB_KEPT: u64 = (<u64>1) << GROUPS;
 export const SLAB_OUT_SHIFT: u32 = GROUPS + 1;
 export const SLAB_OUT: u64 = (<u64>1) << SLAB_OUT_SHIFT;
+/** The summary of a slab that goes back to pages. */
+export const SLAB_RETIRED: u64 = -1;
 
 export const STATE_NEVER: u32 = 0x00;
 export const STATE_RESERVED: u32 = 0x10;

@@ -46,7 +46,7 @@ export function lockAt(): usize {
 /** Takes the lock if nobody has it. */
 export function tryLock(): bool {
   if (!THREADS) return true;
-  return atomicSwap<u32>(lockAt(), 0, selfNumber() + 1);
+  return !atomicLoad<u32>(lockAt()) && atomicSwap<u32>(lockAt(), 0, selfNumber() + 1);
 }
 
 /** How often who may wait looks at the lock: some tens of milliseconds. Whoever has it longer has stopped or died. */
@@ -55,7 +55,7 @@ const TRIES: u32 = 1 << 22;
 /** Waits for it, without sleeping: a window may not. False: whoever has it does not give it back. */
 export function lock(): bool {
   for (let tries = TRIES; tries; tries--) {
-    if (!atomicLoad<u32>(lockAt()) && tryLock()) return true;
+    if (tryLock()) return true;
   }
   return false;
 }

@@ -87,7 +87,7 @@ export function entryOf(page: u32): usize {
 
 @inline
 export function entryWrite(page: u32, entry: u64): void {
-  store<u64>(entryOf(page), entry);
+  atomicStore<u64>(entryOf(page), entry);
 }
 
 

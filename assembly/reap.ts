@@ -7,7 +7,7 @@
  *   setting bits, those pages are free that no entry names, whose bit is clear, and that no other thread names. What is
  *   counted by slab and page is counted anew;
  * - `slab`: the slab it was taking from or returning to: its `out` and its groups are found anew, and it goes back on the
- *   stack if it is on none. Nobody retires it meanwhile;
+ *   stack if it is on none;
  * - `hand`: an element on its way into a reserve or out. If it is RESERVED and in no slot, it is taken; the reserve is
  *   counted anew;
  * - its places in line, and what was handed over to them;
@@ -64,6 +64,7 @@ import { currNr } from "./reserve";
 import {
   elementReturn,
   firstElement,
+  indexOf,
   records,
   slabOf,
   slabPage,
@@ -257,10 +258,15 @@ function reapSlab(dead: Thread): bool {
     if (slabNamed(address)) continue;
     const on = listed(cache, address);
     let out: u64 = 0;
-    let carved = slab.carved;
+    const end = min(slab.end, cache.indexEnd);
+    let carved = min(slab.carved, end);
+    // If another were retiring it, it would be named, or its pages in a run; or else it is gone. If it is on no stack
+    // either, nobody but this thread can take from it.
+    if (slabNamed(address) || quiet(address >>> PAGE_SHIFT) == -1) continue;
+    if (<usize>atomicLoad<u64>(entry) != changetype<usize>(cache)) continue;
     // What it was just carving: the bytes are the truth.
     if (!on) {
-      for (let i: u32 = 0; i < slab.end; i++) {
+      for (let i: u32 = 0; i < end; i++) {
         const state = stateOf(slab, i);
         if (i < carved && atomicLoad<u8>(state) == STATE_NEVER) atomicStore<u8>(state, <u8>STATE_FREE);
         if (i >= carved && atomicLoad<u8>(state) != STATE_NEVER) carved = i + 1;
@@ -269,8 +275,9 @@ function reapSlab(dead: Thread): bool {
     for (let i: u32 = 0; i < carved; i++) {
       if (atomicLoad<u8>(stateOf(slab, i)) != STATE_FREE) out++;
     }
-    if (slabNamed(address)) continue;
-    slab.carved = carved;
+    if (slabNamed(address) || quiet(address >>> PAGE_SHIFT) == -1) continue;
+    if (<usize>atomicLoad<u64>(entry) != changetype<usize>(cache)) continue;
+    if (!on) slab.carved = carved;
     if (!atomicSwap<u64>(summary, old, SLAB_GROUPS | SLAB_KEPT | (out << SLAB_OUT_SHIFT))) continue;
     if (!on) slabPush(changetype<usize>(cache) + offsetof<Cache>("partial"), address);
     dead.slab = 0;
@@ -309,7 +316,18 @@ function onStack(at: usize, slab: usize): bool {
 function reapHand(dead: Thread): bool {
   const element = dead.hand;
   if (!element) return true;
-  const pool = changetype<Pool>(<usize>load<u32>(entryAt(element)));
+  const entry = entryAt(element);
+  const owner = <u32>atomicLoad<u64>(entry);
+  // An element that is still on its way is in a slab. This one has got where it went, and its slab has gone since.
+  if (!owner || owner & TAG_MASK || owner == changetype<u32>(records())) {
+    dead.hand = 0;
+    return true;
+  }
+  const pool = changetype<Pool>(<usize>owner);
+  if (indexOf(pool, slabOf(entry), element) >= pool.indexEnd) {
+    dead.hand = 0;
+    return true;
+  }
   for (let tries = TRIES; tries; tries--) {
     const counted = currNr(pool);
     if (anyHand(pool)) continue;

@@ -22,7 +22,6 @@ import {
   Cache,
   ENDED,
   GROUPS,
-  heap,
   heapBase,
   HEAP_RECORDS,
   PAGE,
@@ -35,12 +34,12 @@ import {
   SLAB_HEADER,
   SLAB_KEPT,
   SLAB_OUT,
+  SLAB_RETIRED,
   STATE_CACHED,
   STATE_FREE,
   STATE_LIVE,
   STATES_FREE,
   Thread,
-  threadAt,
 } from "./layout";
 import {
   entryAt,
@@ -296,8 +295,11 @@ function sweep(cache: Cache, from: usize, to: usize, most: u32): void {
   for (; most; most--) {
     const slab = slabPop(from);
     if (!slab) break;
-    if (isEmpty(slab) && !namedByOthers(slab)) slabRetire(cache, changetype<Slab>(slab));
-    else slabPush(to, slab);
+    const summary = atomicLoad<u64>(summaryAt(slab));
+    // All its elements are home, and nobody else has it: but one who reaps may be looking at it.
+    if (summary < SLAB_OUT && atomicSwap<u64>(summaryAt(slab), summary, SLAB_RETIRED)) {
+      slabRetire(cache, changetype<Slab>(slab));
+    } else slabPush(to, slab);
   }
   announce(0);
 }
@@ -314,23 +316,6 @@ export function slabSweepAll(cache: Cache): bool {
     sweep(cache, sweptOf(cache), partialOf(cache), -1);
   } while (THREADS && atomicLoad<u32>(emptiedAt) != emptied);
   return atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("slabPages")) < before;
-}
-
-/** Whether all elements of a slab, which must be in this thread's hands, are home. */
-@inline
-function isEmpty(slab: usize): bool {
-  return atomicLoad<u64>(summaryAt(slab)) < SLAB_OUT;
-}
-
-/** Whether another thread, perhaps a dead one, has yet to finish something with the slab. */
-function namedByOthers(slab: usize): bool {
-  if (!THREADS) return false;
-  for (let number: u32 = 0; number < heap().threads; number++) {
-    const thread = threadAt(number);
-    if (thread != changetype<usize>(self()) && <usize>atomicLoad<u32>(thread + offsetof<Thread>("slab")) == slab)
-      return true;
-  }
-  return false;
 }
 
 /**

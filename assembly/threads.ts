@@ -180,12 +180,13 @@ function leave(m: Magazine): void {
 
 /**
  * For a thread that has nothing to do: what it has cached goes to pools where somebody starves, and who waits is served.
- * Does nothing while another thread has the lists.
+ * False while another thread has the lists: then again soon.
  */
-export function heap_settle(): void {
-  if (!tryLock()) return;
+export function heap_settle(): bool {
+  if (!tryLock()) return false;
   settleAll();
   unlock();
+  return true;
 }
 
 /** The same, under the lock. */

@@ -143,10 +143,10 @@ int32_t heap_find_thread(uint32_t label);
 int32_t heap_reap(uint32_t thread);
 
 /*
- * For a thread that has nothing to do: gives what it has cached to pools where somebody starves, and serves who waits. Does
- * nothing while another thread has the lock.
+ * For a thread that has nothing to do: gives what it has cached to pools where somebody starves, and serves who waits: 1.
+ * Or 0 while another thread has the lock: then again soon.
  */
-void heap_settle(void);
+uint32_t heap_settle(void);
 
 /* An i32 of this thread's that changes, and is notified, when somebody starves for what it may have cached. */
 address heap_nudge(void);

@@ -74,21 +74,23 @@ export function join(id: string, within: HeapCore): void {
 
 /** Milliseconds between two looks whether others starve, where nothing tells. */
 const POLL = 50;
+const AGAIN = 2;
 
 /** While this thread is idle: gives others what it has cached when they starve. Keeps no process alive. */
 function answer({ heap, core }: HeapCore): void {
   const word = core.heap_nudge() >>> 2;
-  const settle = (): number => {
-    const seen = Atomics.load(heap.views.refresh().i32, word);
-    core.heap_settle();
+  const settle = (): boolean => {
+    const done = core.heap_settle() !== 0;
     for (const pool of heap.within.pools) pool.learn();
-    return seen;
+    return done;
   };
   const isGone = () => heap.within.core !== core;
   const turn = () => {
     if (isGone()) return;
-    const seen = settle();
-    void Promise.resolve(waitAsync!(heap.views.refresh().i32, word, seen).value).then(turn);
+    const seen = Atomics.load(heap.views.refresh().i32, word);
+    // Another thread may have the lists just now: then again soon.
+    const ms = settle() ? Infinity : AGAIN;
+    void Promise.resolve(waitAsync!(heap.views.refresh().i32, word, seen, ms).value).then(turn);
   };
   if (waitAsync) return turn();
   const stop = every(POLL, false, () => (isGone() ? stop?.() : settle()));

@@ -41,7 +41,7 @@ const clock = globalThis.performance ?? Date;
 
 /** Not in TypeScript's library yet, nor in every engine. */
 export const waitAsync = (
-  Atomics as { waitAsync?: (array: Int32Array, index: number, value: number) => { value: unknown } }
+  Atomics as { waitAsync?: (array: Int32Array, index: number, value: number, timeout?: number) => { value: unknown } }
 ).waitAsync;
 
 /** Calls back every so often. Undefined where there are no timers. */

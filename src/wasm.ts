@@ -30,7 +30,7 @@ export interface Core {
   heap_detach(): number;
   heap_find_thread(label: number): number;
   heap_reap(thread: number): number;
-  heap_settle(): void;
+  heap_settle(): number;
   heap_nudge(): number;
   heap_sleep(address: number, expected: number, milliseconds: number): number;
   mempool_pool(handle: number): number;

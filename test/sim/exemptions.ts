@@ -40,11 +40,6 @@ const known: readonly Known[] = [
   { file: "mempool.ts", code: "const state = load<u8>(stateOf(slab, index));", reason: NOT_LIVE },
   { file: "mempool.ts", code: "if (load<u32>(entry) == <u32>m.pool) {", reason: NOT_LIVE },
   { file: "mempool.ts", code: "const owner = load<u32>(entry);", reason: NOT_LIVE },
-  {
-    file: "pages.ts",
-    code: "store<u64>(entryOf(page), entry);",
-    reason: "only who reaps reads entries of runs that are not its own, and looks again",
-  },
   { file: "mempool.ts", code: "sum += changetype<Magazine>(m).taken;", reason: NUMBERS },
   { file: "reserve.ts", code: "if (left < pool.lowestCurrNr) pool.lowestCurrNr = left;", reason: NUMBERS },
   { file: "cache.ts", code: "return <u32>(m.top - m.first) / ROUND;", within: "nudgeAll", reason: NUMBERS },

@@ -120,7 +120,8 @@ export function* idle(): Part {
   let seen: number;
   do {
     seen = yield look(nudge);
-    yield call("heap_settle");
+    // Another may have the lists.
+    while (!(yield call("heap_settle")));
   } while (yield changed(nudge, seen));
   return 0;
 }
