@@ -380,6 +380,8 @@ function takeFree(cache: Cache, slab: Slab, word: u32, words: u32, rounds: usize
       const index = (word << 3) + (lead >>> 3);
       found ^= 0x8000000000000000 >> lead;
       const state = stateOf(slab, index);
+      // Once more, as it was stored: what was written to the element before is seen by who sees this byte.
+      if (THREADS) atomicLoad<u8>(state);
       store<u8>(state, stateCached());
       store<u64>(rounds, (<u64>(first + index * stride)) | ((<u64>state) << 32));
       rounds += 8;

@@ -107,12 +107,6 @@ const mutants: readonly Mutant[] = [
     caught: "the reserve",
   },
   {
-    name: "what becomes empty meanwhile is not looked at",
-    file: "slab.ts",
-    changes: [["while (THREADS && atomicLoad<u32>(emptiedAt) != emptied)", "while (false)"]],
-    caught: "exit and the last free, nothing cached",
-  },
-  {
     name: "more slabs than maxNr allows",
     file: "slab.ts",
     changes: [
