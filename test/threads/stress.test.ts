@@ -26,10 +26,10 @@ const seconds = Number(process.env["STRESS_SECONDS"] ?? 6);
 const seed = Number(process.env["STRESS_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const mostWorkers = Number(process.env["STRESS_WORKERS"] ?? 4);
 
-/** Wasm pages the heap begins with and may have, and what a worker holds of a pool at most. */
+/** Wasm pages the heap begins with and may have, so that all can attach, and what a worker holds of a pool at most. */
 const memories = {
   "to spare": { pages: () => 257, grows: false, hoard: 60 },
-  "too little": { pages: (n: (below: number) => number) => 6 + n(14), grows: false, hoard: 400 },
+  "too little": { pages: (n: (below: number) => number) => 16 + n(10), grows: false, hoard: 400 },
   growing: { pages: () => 3, grows: true, hoard: 200 },
 };
 
