@@ -35,6 +35,13 @@ const known: readonly Known[] = [
   },
   { file: "slab.ts", code: "store<u8>(load<u32>(round, 4), STATE_LIVE);", reason: OWNER },
   { file: "mempool.ts", code: "pool.lowestCurrNr = lowest;", reason: NUMBERS },
+  // Where the debug information puts that.
+  { file: "mempool.ts", code: "m.reserveHits = reserveHits;", reason: NUMBERS },
+  {
+    file: "reap.ts",
+    code: "let carved = min(slab.carved, end);",
+    reason: "of a slab that another has in hand, which is looked at again",
+  },
   { file: "mempool.ts", code: "const lowest = pool.lowestCurrNr;", reason: NUMBERS },
   { file: "cache.ts", code: "store<u8>(state, cachedBy(m));", reason: OWNER },
   { file: "mempool.ts", code: "store<u8>(state, cachedBy(m));", reason: OWNER },
