@@ -203,8 +203,9 @@ export async function threads(query) {
     async hoarded() {
       const got = [];
       for (const thread of others) {
-        await thread.run("hoard");
+        // Where nothing tells a worklet that others starve, what it has in its cache comes with its next call.
         const touching = tells ? 0 : setInterval(() => void worklet.run("touch", "few"), 10);
+        await thread.run("hoard");
         const elements = new Set();
         while (elements.size < few.maxNr) elements.add(await few.allocAsync({ timeout: 5000 }));
         clearInterval(touching);
