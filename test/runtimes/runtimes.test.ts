@@ -16,11 +16,20 @@ const runtimes: readonly { name: string; path: string; version: RegExp; args: re
   { name: "Deno", path: bin("@deno/linux-x64-glibc/deno"), version: /^deno 2\./, args: ["run", "--no-prompt"] },
 ];
 
+/** What the runtimes so far have said. */
+const seen = new Set<string>();
+
 test.each(runtimes)("$name", ({ path, version, args }) => {
   const run = (...argv: string[]): string => execFileSync(path, argv, { cwd: here, encoding: "utf8", timeout: 30_000 });
   expect(run("--version")).toMatch(version);
   const elements = JSON.parse(run(...args, "main.mjs")) as Record<string, number>;
   expect(Object.keys(elements)).toEqual(["plain", "imported", "shared", "async"]);
-  // The core decides, not the runtime.
-  expect(new Set(Object.values(elements)).size).toBe(1);
+  // The core decides, not the runtime; with threads a heap keeps more for itself.
+  expect(elements).toEqual({
+    plain: elements["plain"],
+    imported: elements["plain"],
+    shared: elements["shared"],
+    async: elements["plain"],
+  });
+  expect(seen.add(JSON.stringify(elements)).size).toBe(1);
 });
