@@ -9,7 +9,10 @@
  * thread, each once, when it is not in the middle of something.
  */
 import {
+  BACKEND_HOST,
+  BACKEND_PAGES,
   BATCH,
+  Epoch,
   GATE_SHUT,
   heap,
   Magazine,
@@ -34,22 +37,37 @@ export function roundsIn(m: Magazine): u32 {
   return <u32>(m.top - m.first) / ROUND;
 }
 
-/** Lays out the magazine of a pool, its rounds in the same record. Its gate is shut. */
+/** Lays out the magazine of a pool. Its gate is shut. */
 export function magazineInit(m: Magazine, pool: Pool, live: u32): void {
-  const first = changetype<usize>(m) + offsetof<Magazine>();
-  m.first = first;
-  m.top = first;
   m.floor = -1;
   m.live = live;
   m.pool = changetype<usize>(pool);
-  m.inverse = pool.inverse;
-  m.shift = pool.shift;
-  m.indexEnd = pool.indexEnd;
-  let full = max<u32>(1, min<u32>(MAX_ROUNDS, MAGAZINE_BYTES / pool.stride));
+  magazineOf(m, pool);
+}
+
+/**
+ * From here on the magazine, which is empty, is of the pool's current epoch; its rounds in the same record.
+ *
+ * Ordering: the epoch is stored, then looked at again: so who reshapes, and looks whether anybody has an old epoch before
+ * using its record anew, sees it, or is seen.
+ */
+export function magazineOf(m: Magazine, pool: Pool): void {
+  const current = changetype<usize>(pool) + offsetof<Pool>("epoch");
+  let at: u32;
+  do {
+    at = atomicLoad<u32>(current);
+    atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("epoch"), at);
+  } while (THREADS && atomicLoad<u32>(current) != at);
+  const epoch = changetype<Epoch>(<usize>at);
+  m.inverse = epoch.inverse;
+  m.shift = epoch.shift;
+  m.indexEnd = epoch.indexEnd;
+  let full = max<u32>(1, min<u32>(MAX_ROUNDS, MAGAZINE_BYTES / epoch.stride));
   // Where elements are few, what one thread caches the others would miss.
-  if (THREADS) full = min<u32>(full, pool.maxNr >>> MAX_NR_SHARE_SHIFT);
+  if (THREADS) full = min<u32>(full, epoch.maxNr >>> MAX_NR_SHARE_SHIFT);
+  if (epoch.backend == BACKEND_PAGES || epoch.backend == BACKEND_HOST) full = 0;
   m.fullCapacity = full;
-  m.capacity = min<u32>(SMALL_ROUNDS, full);
+  magazineShrink(m);
 }
 
 /** Where the magazine ends: what `limit` is while nothing else asks for the slow way. */
@@ -95,8 +113,11 @@ function batch(m: Magazine): u32 {
 
 /** A batch from the slabs into an empty magazine, but no more than `most` elements. False if there is none. */
 export function refill(m: Magazine, most: u32): bool {
+  const epoch = changetype<Epoch>(m.epoch);
+  // A host's cells are worth nothing by themselves.
+  if (epoch.backend == BACKEND_HOST) return false;
   grow(m);
-  const got = slabRefill(changetype<Pool>(m.pool), m.top, max<u32>(1, min(batch(m), most)));
+  const got = slabRefill(epoch, m.top, max<u32>(1, min(batch(m), most)));
   m.top += got * ROUND;
   m.taken += got;
   return got != 0;
@@ -111,7 +132,7 @@ export function makeRoom(m: Magazine): void {
 export function flush(m: Magazine, count: u32): void {
   const top = m.top;
   const rounds = top - count * ROUND;
-  slabReturn(changetype<Pool>(m.pool), rounds, top);
+  slabReturn(changetype<Epoch>(m.epoch), rounds, top);
   m.top = rounds;
   m.taken -= count;
 }
@@ -119,7 +140,7 @@ export function flush(m: Magazine, count: u32): void {
 /** A pool with much memory of its own gets a magazine to match. Without memory for it, the small one will do. */
 function grow(m: Magazine): void {
   if (m.capacity == m.fullCapacity) return;
-  if (atomicLoad<u32>(m.pool + offsetof<Pool>("slabPages")) < MAGAZINE_GROWS_AT) return;
+  if (atomicLoad<u32>(m.epoch + offsetof<Epoch>("slabPages")) < MAGAZINE_GROWS_AT) return;
   if (m.fullCapacity * ROUND > heap().maxPages << (PAGE_SHIFT - MAGAZINE_SHARE_SHIFT)) return;
   const first = ownAlloc(m.fullCapacity * ROUND);
   if (!first) return;
@@ -138,5 +159,5 @@ export function magazineShrink(m: Magazine): void {
   m.top = own;
   m.capacity = min<u32>(SMALL_ROUNDS, m.fullCapacity);
   // Forgotten first: who dies in between leaks it, and frees nothing twice.
-  if (grown != own) ownFree(grown);
+  if (grown && grown != own) ownFree(grown);
 }

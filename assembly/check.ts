@@ -11,8 +11,10 @@ import {
   alignUp,
   Arena,
   ArenaChunk,
+  BACKEND_HOST,
   Cache,
   ENDED,
+  Epoch,
   heap,
   LEAF_ENTRIES,
   Magazine,
@@ -40,6 +42,7 @@ import {
 } from "./layout";
 import { magazineAt, places, taken } from "./mempool";
 import { bitsAt, entryAt, entryOf, entryPages, entryTag } from "./pages";
+import { slotAt, slotCount } from "./reserve";
 import { countIn, groupShift, indexOf, records, slabOf, slabPage, slabPages, stateOf } from "./slab";
 
 /* Problems, and what the three values are. Worded in src/heap.ts, in this order. */
@@ -96,9 +99,7 @@ export function heap_check(address: usize, words: usize): u32 {
   for (let at = heap().pools; at && found <= pools && !problems; at = changetype<Pool>(at).next) {
     const pool = changetype<Pool>(at);
     if (!isRecord(at)) problem(BAD_LISTS, <u32>at);
-    else if (!layoutIsSound(pool) || pool.stride != alignUp(pool.size, pool.align))
-      problem(BAD_LAYOUT, <u32>at, pool.stride);
-    else clearSeen(pool);
+    else lookAtEpochs(pool);
     found++;
   }
   if (found != pools && !problems) problem(BAD_POOLS, pools, found);
@@ -118,6 +119,21 @@ export function heap_check(address: usize, words: usize): u32 {
   }
   if (found != heap().arenaCount) problem(BAD_LISTS, <u32>heap().arenas);
   return problems;
+}
+
+/** Whether the epochs of a pool can be walked. */
+function lookAtEpochs(pool: Pool): void {
+  let isCurrent = false;
+  let n: u32 = 0;
+  for (let at = pool.epochs; at && !problems; at = changetype<Epoch>(at).next) {
+    const epoch = changetype<Epoch>(at);
+    if (!isRecord(at) || epoch.pool != changetype<usize>(pool) || ++n > PAGE_NUMBERS) problem(BAD_LISTS, <u32>at);
+    else if (!layoutIsSound(epoch) || epoch.stride != alignUp(epoch.size, epoch.align))
+      problem(BAD_LAYOUT, <u32>at, epoch.stride);
+    else clearSeen(epoch);
+    if (at == pool.epoch) isCurrent = true;
+  }
+  if (!isCurrent && !problems) problem(BAD_LISTS, changetype<u32>(pool));
 }
 
 function clearSeen(cache: Cache): void {
@@ -241,17 +257,26 @@ function checkStack(cache: Cache, slab: usize): u32 {
   return listed;
 }
 
-/** The state byte of a pool's element, or 0 if it is none of the pool's. */
-function stateIn(pool: Pool, element: usize): usize {
+/** The state byte of a cache's element, or 0 if it is none. */
+function stateIn(cache: Cache, element: usize): usize {
   const entry = entryAt(element);
-  if (!entry || load<u32>(entry) != changetype<u32>(pool)) return 0;
-  const index = indexOf(pool, slabOf(entry), element);
+  if (!entry || load<u32>(entry) != changetype<u32>(cache)) return 0;
+  const index = indexOf(cache, slabOf(entry), element);
   return index < slabOf(entry).count ? stateOf(slabOf(entry), index) : 0;
 }
 
 function checkPool(pool: Pool): void {
   const at = changetype<u32>(pool);
-  checkCache(pool);
+  let cached: u32 = 0;
+  let live: u32 = 0;
+  for (let e = pool.epochs; e; e = changetype<Epoch>(e).next) {
+    const epoch = changetype<Epoch>(e);
+    checkCache(epoch);
+    checkReserve(epoch);
+    if (e != pool.epoch && epoch.minNr) problem(BAD_RESERVED, <u32>e, epoch.currNr, epoch.minNr);
+    cached += epoch.seenCached;
+    live += epoch.seenLive;
+  }
   let rounds: u32 = 0;
   let handed: u32 = 0;
   let waiting = false;
@@ -267,26 +292,33 @@ function checkPool(pool: Pool): void {
     }
   }
   // What was handed over to who waits is still CACHED by who did.
-  if (rounds + handed != pool.seenCached) problem(BAD_CACHED, at, rounds + handed, pool.seenCached);
+  if (rounds + handed != cached) problem(BAD_CACHED, at, rounds + handed, cached);
+  if (!heap().reaped && taken(pool) != cached + live) problem(BAD_TAKEN, at, taken(pool), cached + live);
+  const epoch = changetype<Epoch>(pool.epoch);
+  const currNr = epoch.currNr;
+  if (pool.closed || !pool.made) return;
+  if (currNr + epoch.seenLive + handed < epoch.minNr && !epoch.unfilled && epoch.backend != BACKEND_HOST) {
+    problem(BROKEN_PROMISE, at, currNr + epoch.seenLive + handed, epoch.minNr);
+  }
+  if (waiting && currNr) problem(BAD_LINE, at, currNr);
+  if (currNr < epoch.minNr && !pool.short) problem(BAD_RESERVED, at, currNr, epoch.minNr);
+}
+
+function checkReserve(epoch: Epoch): void {
+  const at = changetype<u32>(epoch);
+  const slots = slotCount(epoch);
   let currNr: u32 = 0;
-  for (let i: u32 = 0; i < pool.minNr; i++) {
-    const element = load<u32>(pool.reserve + (i << 2));
+  for (let i: u32 = 0; i < slots; i++) {
+    const element = load<u32>(slotAt(epoch, i));
     if (!element) continue;
     currNr++;
-    const state = stateIn(pool, element);
+    const state = stateIn(epoch, element);
     if (!state || load<u8>(state) != STATE_RESERVED) problem(BAD_SLOT, at, i, element);
     else store<u8>(state, STATE_NEVER);
   }
-  for (let i: u32 = 0; i < pool.minNr; i++) unsee(pool, load<u32>(pool.reserve + (i << 2)), STATE_RESERVED);
-  if (currNr != pool.seenReserved || currNr != pool.currNr) problem(BAD_RESERVED, at, currNr, pool.seenReserved);
-  if (!heap().reaped && taken(pool) != pool.seenCached + pool.seenLive) {
-    problem(BAD_TAKEN, at, taken(pool), pool.seenCached + pool.seenLive);
-  }
-  if (!pool.closed && currNr + pool.seenLive + handed < pool.minNr) {
-    problem(BROKEN_PROMISE, at, currNr + pool.seenLive + handed, pool.minNr);
-  }
-  if (waiting && currNr) problem(BAD_LINE, at, currNr);
-  if (currNr < pool.minNr && !pool.short && !pool.closed) problem(BAD_RESERVED, at, currNr, pool.minNr);
+  for (let i: u32 = 0; i < slots; i++) unsee(epoch, load<u32>(slotAt(epoch, i)), STATE_RESERVED);
+  if (currNr != epoch.seenReserved || currNr != epoch.currNr) problem(BAD_RESERVED, at, currNr, epoch.seenReserved);
+  if (currNr > epoch.minNr && epoch.backend != BACKEND_HOST) problem(BAD_RESERVED, at, currNr, epoch.minNr);
 }
 
 /** One thread's magazine; returns its rounds. */
@@ -294,19 +326,20 @@ function checkMagazine(pool: Pool, m: Magazine, thread: u32): u32 {
   const at = changetype<u32>(m);
   const cached = STATE_CACHED | thread;
   const rounds = roundsIn(m);
+  const epoch = changetype<Epoch>(m.epoch);
   for (let i: u32 = 0; i < rounds; i++) {
     const round = load<u64>(m.first + (i << 3));
-    const state = stateIn(pool, <usize>(<u32>round));
+    const state = stateIn(epoch, <usize>(<u32>round));
     if (!state || state != <usize>(round >> 32) || load<u8>(state) != cached) problem(BAD_ROUND, at, i, <u32>round);
     else store<u8>(state, STATE_NEVER);
   }
-  for (let i: u32 = 0; i < rounds; i++) unsee(pool, <usize>load<u32>(m.first + (i << 3)), cached);
+  for (let i: u32 = 0; i < rounds; i++) unsee(epoch, <usize>load<u32>(m.first + (i << 3)), cached);
   // A shut gate may stay shut until its thread comes by; an open one must be right.
   const open = m.floor != -1;
   const free = !pool.closed && !pool.short;
   if (
     rounds > max<u32>(1, m.capacity) ||
-    (open && (m.floor != m.first || pool.closed || (m.limit && (!free || m.limit != magazineEnd(m)))))
+    (open && (m.floor != m.first || pool.closed || m.epoch != pool.epoch || (m.limit && (!free || m.limit != magazineEnd(m)))))
   ) {
     problem(BAD_GATE, at, <u32>m.floor, <u32>m.limit);
   }
@@ -314,8 +347,8 @@ function checkMagazine(pool: Pool, m: Magazine, thread: u32): u32 {
 }
 
 /** While a list is walked, what it names is NEVER: so an element named twice is seen. This takes that back. */
-function unsee(pool: Pool, element: usize, state: u32): void {
-  const at = stateIn(pool, element);
+function unsee(cache: Cache, element: usize, state: u32): void {
+  const at = stateIn(cache, element);
   if (at && load<u8>(at) == STATE_NEVER) store<u8>(at, state);
 }
 

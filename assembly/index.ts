@@ -8,23 +8,31 @@ import { Arena, PAGE_SHIFT, scratch } from "./layout";
 import { reclaim } from "./mempool";
 import { freePages } from "./pages";
 
-export { heap_fail_nth } from "./pages";
 export { heap_attach, heap_create } from "./threads";
 export { arena_exit, arena_mark, arena_reset } from "./bump";
 export {
+  heap_faults,
   mempool_alloc,
   mempool_alloc_bulk,
   mempool_alloc_preallocated,
+  mempool_cell,
   mempool_create,
+  mempool_drain,
   mempool_exit,
+  mempool_faults,
   mempool_free,
   mempool_free_check,
   mempool_mark,
+  mempool_reshape,
+  mempool_resize,
+  mempool_size,
+  mempool_stir,
+  mempool_uncell,
   mempool_zalloc,
   mempool_zero,
 } from "./mempool";
 
-const ABI_VERSION: u32 = 2;
+const ABI_VERSION: u32 = 3;
 
 export function abi_version(): u32 {
   return ABI_VERSION;

@@ -145,7 +145,7 @@ export const MAX_ALIGN: u32 = PAGE;
  * A cache begins with slabs of `small` pages, so that a few elements cost little, and goes on with slabs of `large`.
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
-export class Cache extends Link {
+export class Cache {
   /**
    * The stack of its slabs with something to give, a slab and a number that changes with every change; and a second
    * one, to which a search for empty slabs moves those that are not.
@@ -167,6 +167,9 @@ export class Cache extends Link {
   /** Changes when a slab becomes empty. */
   emptied: u32;
   maxNr: u32;
+  /** The pool it is an epoch of; 0: the allocator's own. What kind of backend it is: BACKEND_*. */
+  pool: usize;
+  backend: u32;
   /** Written and read by check.ts and reap.ts only. */
   seenSlabs: u32;
   seenPartial: u32;
@@ -176,27 +179,80 @@ export class Cache extends Link {
   seenRoom: u32;
 }
 
-/** The room of a closed pool whose last element is home. */
+/** The room of an epoch that is over, or whose pool is closed, when its last element is home. */
 export const ENDED: u32 = -1;
 
+/** Slabs as they are; whole pages, and no thread caches any; all memory stays until the pool ends; cells for a host. */
+export const BACKEND_SLAB: u32 = 0;
+export const BACKEND_PAGES: u32 = 1;
+export const BACKEND_BUMP: u32 = 2;
+export const BACKEND_HOST: u32 = 3;
+
 /* ------------------------------------------------------------------------------------------------------------------ *
- * A pool: a cache, the reserve, and what its threads have to know of each other. It never moves. Its address is the
- * owner the page map names for its slabs.
+ * An epoch of a pool: the time in which its elements have one size. A cache, and the reserve of elements of that size.
+ * The page map names the epoch for each of its slabs, so that an element finds its way home whatever came since.
  *
- * The reserve is a set of slots:
+ * The reserve is a set of slots, in chunks that never move: a resize adds one.
  *
- *   | slot 0 | slot 1 | ... | slot minNr-1 |         a slot, 4 bytes: an element, or 0
- *   ^ reserve
+ *   reserve -> | next | base | end | 0 | slot base | ... | slot end-1 |    next -> | 0 | 0 | end | 0 | slot 0 | ... |
+ *
+ * A slot, 4 bytes: an element, or 0.
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
-export class Pool extends Cache {
+export class Epoch extends Cache {
+  /**
+   * Elements in the reserve, and how many there shall be: one word of 8 bytes, so that none comes in beyond that. An epoch
+   * that is over has minNr 0.
+   */
+  currNr: u32;
+  minNr: u32;
+  /** The pool's epochs. A record that nobody needs any more serves a later epoch. */
+  next: usize;
   /** An element's size as asked for; the stride may be longer. */
   size: u32;
   reserve: usize;
-  minNr: u32;
-  /** Elements in the reserve, and the fewest there ever were. */
-  currNr: u32;
+  /** The fewest in the reserve ever, and since somebody looked. */
   lowestCurrNr: u32;
+  dip: u32;
+  /** 1: it was to grow and could not be filled, and has not been full since. */
+  unfilled: u32;
+}
+
+
+@unmanaged
+export class Slots {
+  next: usize;
+  base: u32;
+  end: u32;
+  spare: u32;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ *
+ * Faults to order: whether a request is refused although it could be served (faults.ts). Part of a pool, for its calls of
+ * the backend, and of the heap, for requests for pages. A host writes these words.
+ * ------------------------------------------------------------------------------------------------------------------ */
+@unmanaged
+export class Faults {
+  /** 0: none. Requests are counted while it is not. */
+  on: u32;
+  calls: u32;
+  /** This one is refused; 0: none for its number. */
+  nth: u32;
+  /** Of 2^32 requests so many are, chosen by the seed; 2^32 - 1: all. */
+  rate: u32;
+  seed: u32;
+  /** Of the heap: the most pages it may grow to; 0: as without. */
+  pages: u32;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ *
+ * A pool: its epochs, and what its threads have to know of each other. It never moves.
+ * ------------------------------------------------------------------------------------------------------------------ */
+@unmanaged
+export class Pool extends Link {
+  /** The one that elements are handed out of, and the list of all. */
+  epoch: usize;
+  epochs: usize;
   /**
    * What sends its threads the slow way: not every slot is full; somebody waits; nothing is handed out any more. The
    * first two are set to a number never used before, and cleared by a swap: so that only what was looked at is cleared.
@@ -204,19 +260,31 @@ export class Pool extends Cache {
   short: u32;
   waiting: u32;
   closed: u32;
+  /** Set once: the last element of a closed pool has come home. */
+  ended: u32;
   /** Changes when somebody starves: who sees it gives back what it has cached. */
   call: u32;
   /** Counts those who get in line, and gives such numbers. */
   ticket: u32;
-  /** The thread that is just making it, plus one. */
+  /** The thread that is just making, resizing or reshaping it, plus one; and whether it has been made. */
   maker: u32;
+  made: u32;
   /** Its magazine; with threads, the address of a table of them, by thread number, and how far that is filled. */
   magazines: usize;
   places: u32;
+  /** The most elements handed out, as seen whenever a magazine was filled. */
+  peak: u32;
+  /** Faults. */
+  faults: u32;
+  faultCalls: u32;
+  faultNth: u32;
+  faultRate: u32;
+  faultSeed: u32;
+  faultPages: u32;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ *
- * A magazine (Bonwick and Adams 2001): the elements of one pool that one thread can hand out without asking anybody. Its
+ * A magazine (Bonwick and Adams 2001): the elements of one epoch that one thread can hand out without asking anybody. Its
  * address is that thread's handle of the pool. The rounds are a stack; the first few are in the same record.
  *
  *   | Magazine | round 0 | round 1 | ... | round n-1 |         a round, 8 bytes:   | element | state byte's address |
@@ -233,11 +301,12 @@ export class Magazine {
   /** The gate, one word of 8 bytes. An alloc with `top` at floor or below, a free with it at limit or above, goes the slow way. */
   floor: usize;
   limit: usize;
-  /** Of the pool, what a free needs. */
-  pool: usize;
+  /** The epoch its rounds are of, and of that, what a free needs. */
+  epoch: usize;
   inverse: u32;
   shift: u32;
   indexEnd: u32;
+  pool: usize;
   /** Elements the magazine ever handed out. */
   allocs: u64;
   first: usize;
@@ -254,6 +323,8 @@ export class Magazine {
   reserveHits: u64;
   preallocated: u64;
   failures: u64;
+  /** Allocations that looked for memory nobody was using. */
+  reclaims: u32;
 }
 
 /** Both ends of the gate shut. */
@@ -378,8 +449,6 @@ export class Heap {
   poolCount: u32;
   arenas: usize;
   arenaCount: u32;
-  /** Counts down at each request for pages; the one that brings it to 0 is refused. 0: none is. */
-  failCountdown: u32;
   /** Leaves of the page map that there are. */
   leaves: u32;
   /** No word of free bits before this one has a bit set, as far as is known. */
@@ -390,6 +459,13 @@ export class Heap {
   reaped: u32;
   /** Who changes the lists of pools and arenas, and the threads: its number plus one. */
   lock: u32;
+  /** Faults. */
+  faults: u32;
+  faultCalls: u32;
+  faultNth: u32;
+  faultRate: u32;
+  faultSeed: u32;
+  faultPages: u32;
 }
 
 export const HEAP_MAGIC: u32 = 0x6c6f6f70;
@@ -398,7 +474,7 @@ export const HEAP_AT_ZERO: u32 = 1024;
 export const HEAP_PAGES: u32 = THREADS ? 3 : 2;
 
 /** The cache of records, at a multiple of 16. */
-export const HEAP_RECORDS: u32 = 64;
+export const HEAP_RECORDS: u32 = 80;
 export const HEAP_SCRATCH: u32 = HEAP_RECORDS + 112;
 export const HEAP_BITS_ROOT: u32 = HEAP_SCRATCH + 4 * SCRATCH_WORDS;
 export const HEAP_ROOT: u32 = HEAP_BITS_ROOT + 4 * BITS_ROOT_ENTRIES;
@@ -413,9 +489,12 @@ export function checkLayout(): void {
   assert(!(HEAP_RECORDS & TAG_MASK) && !(HEAP_AT_ZERO & TAG_MASK));
   // What is changed in one word of 8 bytes lies at a multiple of 8.
   assert(!((HEAP_RECORDS + offsetof<Cache>("partial")) & 7) && !(HEAP_THREADS & 7) && !(HEAP_SCRATCH & 7));
+  assert(!(offsetof<Epoch>("currNr") & 7) && offsetof<Epoch>("minNr") == offsetof<Epoch>("currNr") + 4);
+  assert(offsetof<Faults>() == offsetof<Pool>() - offsetof<Pool>("faults"));
+  assert(offsetof<Faults>() == offsetof<Heap>() - offsetof<Heap>("faults"));
   assert(!(offsetof<Magazine>("floor") & 7) && offsetof<Magazine>("limit") == offsetof<Magazine>("floor") + 4);
   assert(!(offsetof<Thread>("run") & 7) && offsetof<Thread>() == 1 << THREAD_SHIFT);
-  assert(offsetof<Pool>() <= RECORD && offsetof<Arena>() <= RECORD && MAX_THREADS << 2 <= RECORD);
+  assert(offsetof<Pool>() <= RECORD && offsetof<Epoch>() <= RECORD && offsetof<Arena>() <= RECORD && MAX_THREADS << 2 <= RECORD);
   assert(HEAP_AT_ZERO + HEAP_BYTES <= HEAP_PAGES << PAGE_SHIFT);
 }
 

@@ -26,6 +26,7 @@ import {
   flush,
   magazineEnd,
   magazineInit,
+  magazineOf,
   magazineShrink,
   makeRoom,
   popRound,
@@ -35,7 +36,10 @@ import {
 } from "./cache";
 import {
   Arena,
+  BACKEND_BUMP,
+  BACKEND_HOST,
   ENDED,
+  Epoch,
   GATE_SHUT,
   heap,
   Heap,
@@ -55,18 +59,19 @@ import {
 } from "./layout";
 import { listPush, listRemove, lock, tryLock, unlock } from "./list";
 import { entryAt, entryIn, leafAt } from "./pages";
-import { currNr, reservePut, reserveTake } from "./reserve";
+import { freeSlots, makeSlots, minNr, missing, reserveFill, reservePut, reserveTake, setMinNr } from "./reserve";
 import {
   cacheInit,
+  cacheOf,
   elementReturn,
+  elementTake,
   firstElement,
   indexOf,
-  ownAlloc,
-  ownFree,
   recordAlloc,
   recordFree,
   records,
   slabSweepAll,
+  slabSweepOld,
   slabOf,
   stateAt,
   stateOf,
@@ -83,6 +88,11 @@ export const INTERIOR_FREE: i32 = -3;
 export const MISALIGNED_FREE: i32 = -4;
 export const INVALID_ADDRESS: i32 = -5;
 export const CLOSED: i32 = -6;
+/** Another thread is just resizing or reshaping the pool; there is no memory. */
+export const NOT_NOW: i32 = -7;
+export const NO_MEMORY: i32 = -8;
+/** Of a host's own backend: the element is the host's to take back, by mempool_uncell. It is still out. */
+export const UNWANTED: i32 = 2;
 
 /** The reserve's array must not outgrow an i32 of bytes. */
 const MAX_MIN_NR: u32 = 1 << 28;
@@ -129,29 +139,45 @@ export function mine(pool: Pool): Magazine {
   return changetype<Magazine>(m && (!THREADS || changetype<Magazine>(m).live) ? m : 0);
 }
 
-/** A pool with its reserve filled, as this thread's handle, or 0: then nothing has changed. Fills the reserve. */
-export function mempool_create(size: u32, align: u32, minNr: u32, maxNr: u32): Magazine {
-  const none = changetype<Magazine>(0);
-  if (size - 1 >= MAX_SIZE || align - 1 >= MAX_ALIGN || align & (align - 1)) return none;
-  if (minNr > maxNr || minNr > MAX_MIN_NR) return none;
-  // What no heap of this size can hold must not make it grow.
-  if (<u64>minNr * size > (<u64>heap().maxPages) << PAGE_SHIFT) return none;
-  const m = tryCreate(size, align, minNr, maxNr);
-  return changetype<usize>(m) || !reclaim() ? m : tryCreate(size, align, minNr, maxNr);
+/** The epoch that a pool's elements are handed out of. */
+@inline
+function current(pool: Pool): Epoch {
+  return changetype<Epoch>(<usize>atomicLoad<u32>(wordOf(pool, offsetof<Pool>("epoch"))));
 }
 
-function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32): Magazine {
+/** Whether a thread's magazine is of an epoch that is over. */
+@inline
+function isStale(m: Magazine): bool {
+  return changetype<usize>(current(poolOf(m))) != m.epoch;
+}
+
+/** A pool with its reserve filled, as this thread's handle, or 0: then nothing has changed. Fills the reserve. */
+export function mempool_create(size: u32, align: u32, minNr: u32, maxNr: u32, backend: u32): Magazine {
+  const none = changetype<Magazine>(0);
+  if (backend > BACKEND_HOST || !isPossible(size, align, minNr) || minNr > maxNr) return none;
+  const m = tryCreate(size, align, minNr, maxNr, backend);
+  return changetype<usize>(m) || !reclaim() ? m : tryCreate(size, align, minNr, maxNr, backend);
+}
+
+/** Whether these are numbers, and what no heap of this size can hold need not make it grow. */
+function isPossible(size: u32, align: u32, minNr: u32): bool {
+  if (size - 1 >= MAX_SIZE || align - 1 >= MAX_ALIGN || align & (align - 1) || minNr > MAX_MIN_NR) return false;
+  return <u64>minNr * size <= (<u64>heap().maxPages) << PAGE_SHIFT;
+}
+
+function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32, backend: u32): Magazine {
   const none = changetype<Magazine>(0);
   const pool = changetype<Pool>(recordAlloc());
   if (!changetype<usize>(pool)) return none;
-  cacheInit(pool, size, align);
-  pool.size = size;
-  pool.minNr = minNr;
-  pool.maxNr = maxNr;
   pool.maker = selfNumber() + 1;
   if (THREADS) pool.magazines = recordAlloc();
-  const m = THREADS && !pool.magazines ? none : attach(pool);
-  if (!lock()) {
+  const epoch = makeEpoch(pool, size, align, minNr, maxNr, backend);
+  let m = none;
+  if ((!THREADS || pool.magazines) && changetype<usize>(epoch)) {
+    pool.epoch = changetype<usize>(epoch);
+    m = attach(pool);
+  }
+  if (!changetype<usize>(m) || !lock()) {
     freeRecords(pool);
     recordFree(changetype<usize>(pool));
     return none;
@@ -159,27 +185,219 @@ function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32): Magazine {
   listPush(heapBase() + offsetof<Heap>("pools"), pool);
   heap().poolCount++;
   unlock();
-  const reserve = minNr ? ownAlloc(minNr << 2) : 0;
-  if (reserve) memory.fill((pool.reserve = reserve), 0, minNr << 2);
-  else pool.minNr = 0;
-  if (!changetype<usize>(m) || (minNr && !reserve) || !fillReserve(m)) {
-    if (changetype<usize>(m)) mempool_exit(m);
-    else {
-      // Once it is closed and has ended, it may be gone at any moment, but for who has the lock.
-      const locked = tryLock();
-      if (locked) clearedRest(pool);
-      pool.closed = 1;
-      if (locked) {
-        destroyIfOver(pool);
-        unlock();
-      }
-    }
+  if (!fillIn(pool, epoch)) {
+    mempool_exit(m);
     return none;
   }
-  pool.lowestCurrNr = minNr;
+  pool.made = 1;
   pool.maker = 0;
   settle(m);
   return m;
+}
+
+/** The reserve of a host's pool is filled by the host. */
+@inline
+function fillIn(pool: Pool, epoch: Epoch): bool {
+  if (epoch.backend != BACKEND_HOST) return reserveFill(epoch);
+  nowShort(pool);
+  return true;
+}
+
+/**
+ * A new epoch, in the pool's list but not yet current, with slots for minNr elements and none in them; null if there is no
+ * memory. Takes the record of one that is over, if no thread has it in its magazine: the list only grows, so that anybody
+ * may go along it at any time.
+ */
+function makeEpoch(pool: Pool, size: u32, align: u32, minNr: u32, maxNr: u32, backend: u32): Epoch {
+  let at = firstEpoch(pool);
+  while (at && !isOver(pool, changetype<Epoch>(at))) at = changetype<Epoch>(at).next;
+  const used = at != 0;
+  if (!used) at = recordAlloc();
+  const epoch = changetype<Epoch>(at);
+  if (!at) return epoch;
+  cacheInit(epoch, size, align);
+  epoch.maxNr = maxNr;
+  epoch.backend = backend;
+  epoch.pool = changetype<usize>(pool);
+  epoch.size = size;
+  epoch.lowestCurrNr = epoch.dip = minNr;
+  epoch.unfilled = 0;
+  if (!used) {
+    epoch.next = firstEpoch(pool);
+    atomicStore<u32>(wordOf(pool, offsetof<Pool>("epochs")), <u32>at);
+  }
+  if (!makeSlots(epoch, minNr)) return changetype<Epoch>(0);
+  atomicStore<u32>(at + offsetof<Epoch>("room"), 0);
+  setMinNr(epoch, minNr);
+  return epoch;
+}
+
+
+@inline
+export function firstEpoch(pool: Pool): usize {
+  return <usize>atomicLoad<u32>(wordOf(pool, offsetof<Pool>("epochs")));
+}
+
+/** Whether an epoch's elements are all home, so that its record may serve another. */
+function isOver(pool: Pool, epoch: Epoch): bool {
+  if (epoch == current(pool) || !hasEmptied(epoch)) return false;
+  for (let thread: u32 = 0; thread < places(pool); thread++) {
+    const m = magazineAt(pool, thread);
+    if (m && <usize>atomicLoad<u32>(m + offsetof<Magazine>("epoch")) == changetype<usize>(epoch)) return false;
+  }
+  return true;
+}
+
+/** Whether an epoch that is over, or whose pool is closed, has no slab, and from here on never has. */
+function hasEmptied(epoch: Epoch): bool {
+  const room = changetype<usize>(epoch) + offsetof<Epoch>("room");
+  const has = atomicLoad<u32>(room);
+  return has == ENDED || (!has && atomicSwap<u32>(room, 0, ENDED));
+}
+
+/** Ends an epoch: what is in its reserve goes back, and what comes home goes to its slabs. */
+export function endEpoch(epoch: Epoch): void {
+  setMinNr(epoch, 0);
+  emptyReserve(epoch);
+  slabSweepAll(epoch);
+}
+
+/** The pool is this thread's to resize or reshape; false if it is another's just now. */
+function claim(pool: Pool): bool {
+  return atomicSwap<u32>(wordOf(pool, offsetof<Pool>("maker")), 0, selfNumber() + 1);
+}
+
+
+@inline
+function unclaim(pool: Pool): void {
+  atomicStore<u32>(wordOf(pool, offsetof<Pool>("maker")), 0);
+}
+
+/**
+ * Sets how many elements are set aside: what is above that goes back to the slabs, what is missing is taken from them, and
+ * who waits is served. 1; or 0: memory is short, later frees will fill it up; or an error code, and nothing has changed.
+ */
+export function mempool_resize(m: Magazine, minNr: u32): i32 {
+  const pool = poolOf(m);
+  if (!claim(pool)) return NOT_NOW;
+  const epoch = current(pool);
+  let result: i32 = 1;
+  if (isClosed(pool)) result = CLOSED;
+  else if (minNr > epoch.maxNr || !isPossible(epoch.size, epoch.align, minNr)) result = NO_MEMORY;
+  else if (!makeSlots(epoch, minNr) && !(reclaimFor(m) && makeSlots(epoch, minNr))) result = NO_MEMORY;
+  else {
+    setMinNr(epoch, minNr);
+    if (missing(epoch) > 0) nowShort(pool);
+    while (epoch.backend != BACKEND_HOST && missing(epoch) < 0) {
+      const element = reserveTake(epoch);
+      if (element) elementReturn(element, stateAt(element));
+    }
+    if (missing(epoch) > 0) {
+      epoch.unfilled = 1;
+      if (!fillIn(pool, epoch) && !(reclaimFor(m) && reserveFill(epoch))) result = 0;
+    }
+    notShort(m);
+  }
+  unclaim(pool);
+  if (THREADS) attend(m);
+  return result;
+}
+
+/**
+ * From here on the pool's elements have another size, with a new reserve, filled first. Those of the old size that are out
+ * or cached stay what they are, may be freed as ever, and go back to slabs of their own. 1, or an error code, and then
+ * nothing has changed.
+ */
+export function mempool_reshape(m: Magazine, size: u32, align: u32): i32 {
+  const pool = poolOf(m);
+  if (!claim(pool)) return NOT_NOW;
+  const old = current(pool);
+  let result: i32 = 1;
+  if (isClosed(pool)) result = CLOSED;
+  else if (!isPossible(size, align, minNr(old))) result = NO_MEMORY;
+  else {
+    const epoch = makeEpoch(pool, size, align, minNr(old), old.maxNr, old.backend);
+    if (!changetype<usize>(epoch)) result = NO_MEMORY;
+    else if (!reserveFill(epoch) && !(reclaimFor(m) && reserveFill(epoch))) {
+      endEpoch(epoch);
+      result = NO_MEMORY;
+    } else {
+      atomicStore<u32>(wordOf(pool, offsetof<Pool>("epoch")), changetype<u32>(epoch));
+      // Who saw the old one full or short sees what is true of this one from now on.
+      nowShort(pool);
+      notShort(m);
+      endEpoch(old);
+      // What others have cached of the old size, they give back.
+      if (THREADS) summon(pool);
+    }
+  }
+  unclaim(pool);
+  settle(m);
+  if (THREADS) attend(m);
+  return result;
+}
+
+/** Reclaims for an allocation of this thread's in this pool. */
+function reclaimFor(m: Magazine): bool {
+  m.reclaims++;
+  return reclaim();
+}
+
+/** The size of an element, of whatever epoch; of 0, that of elements handed out from now on. */
+export function mempool_size(m: Magazine, element: usize): u32 {
+  return (element ? changetype<Epoch>(cacheOf(element)) : current(poolOf(m))).size;
+}
+
+/** Where a host writes which requests shall be refused: a Faults. Then it calls mempool_stir. */
+export function mempool_faults(m: Magazine): usize {
+  return wordOf(poolOf(m), offsetof<Pool>("faults"));
+}
+
+/** All threads look at the pool again before they hand out or take back anything. */
+export function mempool_stir(m: Magazine): void {
+  shutGates(poolOf(m));
+  settle(m);
+}
+
+/** The same of the heap, for requests for pages. */
+export function heap_faults(): usize {
+  return heapBase() + offsetof<Heap>("faults");
+}
+
+/**
+ * A host's backend: an element of the host's own, any number but 0, is in a cell: an element of this pool, of 4 bytes,
+ * which holds the number. A new cell, handed out, and counted as an allocation or not; 0 if there is none.
+ */
+export function mempool_cell(m: Magazine, counts: bool): usize {
+  const pool = poolOf(m);
+  settle(m);
+  if (isClosed(pool) || (THREADS && isWaiting(pool))) return 0;
+  const cell = elementTake(current(pool));
+  if (!cell) return 0;
+  m.taken++;
+  if (counts) m.allocs++;
+  notePeak(pool);
+  return handOut(m, cell);
+}
+
+/** Takes a cell back that has no number in it; `counted`: as if it had never been had. Returns what mempool_free does. */
+export function mempool_uncell(m: Magazine, cell: usize, counted: bool): i32 {
+  m.taken--;
+  if (counted) m.allocs--;
+  elementReturn(cell, stateAt(cell));
+  return freed(m);
+}
+
+/**
+ * A cell with the host's element in it that should be the host's again: out of the reserve of a pool that is closed or has
+ * more than minNr, or one that this thread has over. Handed out; 0 if there is none.
+ */
+export function mempool_drain(m: Magazine): usize {
+  if (roundsIn(m)) return popRound(m, m.top);
+  const pool = poolOf(m);
+  if (!isClosed(pool) && missing(current(pool)) >= 0) return 0;
+  const cell = takeReserved(m);
+  return cell ? handOut(m, cell) : 0;
 }
 
 /** A magazine of this thread for a pool that has none yet; 0 if there is no memory. */
@@ -204,25 +422,6 @@ export function attach(pool: Pool): Magazine {
   return m;
 }
 
-/** Fills the reserve of a new pool. */
-function fillReserve(m: Magazine): bool {
-  const pool = poolOf(m);
-  while (pool.currNr < pool.minNr) {
-    if (!roundsIn(m) && !refill(m, pool.minNr - pool.currNr)) return false;
-    reserveRound(m);
-  }
-  return true;
-}
-
-/** The newest round goes into the reserve; false if that has no room. */
-function reserveRound(m: Magazine): bool {
-  const top = m.top - ROUND;
-  if (!reservePut(poolOf(m), load<u32>(top), load<u32>(top, 4))) return false;
-  m.top = top;
-  m.taken--;
-  return true;
-}
-
 /** Says that the reserve is not full: until it is, every free comes the slow way and fills it. */
 function nowShort(pool: Pool): void {
   atomicStore<u32>(wordOf(pool, offsetof<Pool>("short")), stamp(pool));
@@ -243,7 +442,7 @@ export function shutGates(pool: Pool): void {
 
 /** What the gate of a magazine should be. */
 function gateOf(pool: Pool, m: Magazine): u64 {
-  if (isClosed(pool) || isWaiting(pool)) return GATE_SHUT;
+  if (isClosed(pool) || isWaiting(pool) || isStale(m) || pool.faults) return GATE_SHUT;
   if (THREADS && atomicLoad<u32>(wordOf(pool, offsetof<Pool>("call"))) != m.call) return GATE_SHUT;
   const limit: u64 = isShort(pool) ? 0 : magazineEnd(m);
   return (limit << 32) | (<u64>m.first);
@@ -256,9 +455,11 @@ function gateOf(pool: Pool, m: Magazine): u64 {
 export function settle(m: Magazine): void {
   const pool = poolOf(m);
   const call = atomicLoad<u32>(wordOf(pool, offsetof<Pool>("call")));
-  if (call != m.call || isClosed(pool)) {
+  const stale = isStale(m);
+  if (call != m.call || stale || isClosed(pool) || pool.faults) {
     m.call = call;
     giveCached(m);
+    if (stale) magazineOf(m, pool);
   }
   const gate = changetype<usize>(m) + offsetof<Magazine>("floor");
   let now: u64;
@@ -269,27 +470,39 @@ export function settle(m: Magazine): void {
   } while (THREADS && now != GATE_SHUT && gateOf(pool, m) != now);
 }
 
-/** Gives all that this thread has cached to the slabs, where anybody can take it. */
+/** Gives all that this thread has cached to the slabs, where anybody can take it. A host's elements would be lost there. */
 @inline
 export function giveCached(m: Magazine): void {
-  flush(m, roundsIn(m));
+  if (!isHost(m)) flush(m, roundsIn(m));
 }
 
 /** An element of the reserve, in this thread's hands; 0 if there is none. */
 export function takeReserved(m: Magazine): usize {
   const pool = poolOf(m);
-  const element = reserveTake(pool);
+  let element: usize;
+  do {
+    // Its record cannot become another epoch's while it is the magazine's.
+    if (isStale(m)) settle(m);
+    element = reserveTake(changetype<Epoch>(m.epoch));
+  } while (!element && isStale(m));
   if (element) {
     m.taken++;
     nowShort(pool);
+    notePeak(pool);
   }
   return element;
 }
 
+/** Elements handed out now, if that are more than ever before. */
+function notePeak(pool: Pool): void {
+  const out = outstanding(pool);
+  if (<i32>(out - pool.peak) > 0) pool.peak = out;
+}
+
 /** Hands out an element that is in this thread's hands. */
 @inline
-export function handOut(pool: Pool, m: Magazine, element: usize): usize {
-  store<u8>(stateAt(pool, element), m.live);
+export function handOut(m: Magazine, element: usize): usize {
+  store<u8>(stateAt(element), m.live);
   return element;
 }
 
@@ -329,15 +542,18 @@ function allocSlow(m: Magazine): usize {
   element = takeReserved(m);
   if (element) {
     m.reserveHits++;
-    return handOut(pool, m, element);
+    return handOut(m, element);
   }
-  if (reclaim()) element = fromCache(m);
+  if (reclaimFor(m)) element = fromCache(m);
   return element || <usize>refuse(m);
 }
 
 /** An element of the magazine, filled first if it is empty; 0 if there is none. */
 function fromCache(m: Magazine): usize {
-  if (!roundsIn(m) && !refill(m, -1)) return 0;
+  if (!roundsIn(m)) {
+    notePeak(poolOf(m));
+    if (!refill(m, poolOf(m).faults ? 1 : -1)) return 0;
+  }
   const element = popRound(m, m.top);
   if (THREADS) attend(m);
   return element;
@@ -359,12 +575,12 @@ export function mempool_alloc_preallocated(m: Magazine): usize {
   const element = isClosed(pool) || (THREADS && isWaiting(pool)) ? 0 : takeReserved(m);
   if (!element) return <usize>refuse(m);
   m.preallocated++;
-  return handOut(pool, m, element);
+  return handOut(m, element);
 }
 
 /** Zeroes an element just allocated, and returns it; 0 stays 0. */
 export function mempool_zero(m: Magazine, element: usize): usize {
-  if (element) memory.fill(element, 0, poolOf(m).size);
+  if (element) memory.fill(element, 0, mempool_size(m, element));
   return element;
 }
 
@@ -386,7 +602,7 @@ export function freeInline(m: Magazine, element: usize): i32 {
   const leaf = leafAt(element);
   if (leaf) {
     const entry = entryIn(leaf, element);
-    if (load<u32>(entry) == <u32>m.pool) {
+    if (load<u32>(entry) == <u32>m.epoch) {
       const slab = slabOf(entry);
       const index = rotr<u32>(<u32>(element - firstElement(slab)) * m.inverse, m.shift);
       if (index < m.indexEnd) {
@@ -408,46 +624,87 @@ function freeSlow(m: Magazine, element: usize): i32 {
   if (!element) return FREED;
   const error = mempool_free_check(m, element);
   if (error) return error;
-  const pool = poolOf(m);
   settle(m);
-  const state = stateAt(pool, element);
+  const state = stateAt(element);
   store<u8>(state, cachedBy(m));
-  takeBack(m, element, state);
-  if (!isClosed(pool) || !cleared(m)) return FREED;
+  if (!takeBack(m, element, state)) {
+    store<u8>(state, m.live);
+    return UNWANTED;
+  }
+  return freed(m);
+}
+
+/** What a free returns, once its element is home. */
+function freed(m: Magazine): i32 {
+  if (!isClosed(poolOf(m)) || !cleared(m)) return FREED;
   drop(m);
   return FREED_LAST;
 }
 
-/** Puts an element in this thread's hands, which was somebody's until now, where it is needed most. */
-function takeBack(m: Magazine, element: usize, state: usize): void {
+/** Puts an element in this thread's hands, which was somebody's until now, where it is needed most. False: nowhere. */
+function takeBack(m: Magazine, element: usize, state: usize): bool {
+  const pool = poolOf(m);
+  if (isHost(m)) return takeCellBack(m, element, state);
   stow(m, element, state);
-  if (THREADS && isWaiting(poolOf(m))) attend(m);
+  if (THREADS && isWaiting(pool)) attend(m);
+  return true;
+}
+
+
+@inline
+function isHost(m: Magazine): bool {
+  return changetype<Epoch>(m.epoch).backend == BACKEND_HOST;
+}
+
+/** A cell, and the host's element in it, goes into the reserve, or to who waits; else the host gets it back. */
+function takeCellBack(m: Magazine, cell: usize, state: usize): bool {
+  const pool = poolOf(m);
+  if (isClosed(pool)) return false;
+  if (reservePut(changetype<Epoch>(m.epoch), cell, state)) {
+    m.taken--;
+    notShort(m);
+  } else if (THREADS && isWaiting(pool)) {
+    pushRound(m, m.top, cell, state);
+    serve(m);
+    if (roundsIn(m)) {
+      m.top -= ROUND;
+      return false;
+    }
+  } else return false;
+  if (THREADS) attend(m);
+  return true;
 }
 
 /** The same, but for who waits. */
 export function stow(m: Magazine, element: usize, state: usize): void {
   const pool = poolOf(m);
+  const epoch = changetype<Epoch>(cacheOf(element));
   const closed = isClosed(pool);
   let reserved = false;
-  if (!closed && isShort(pool)) {
-    reserved = reservePut(pool, element, state);
-    notShort(m, pool);
+  if (!closed && (isShort(pool) || isHost(m))) {
+    reserved = reservePut(epoch, element, state);
+    notShort(m);
   }
   if (reserved) m.taken--;
-  else if (!closed && m.capacity && !isWaiting(pool)) {
+  else if (isHost(m)) pushRound(m, m.top, element, state);
+  else if (!closed && m.capacity && changetype<usize>(epoch) == m.epoch && !pool.faults && !isWaiting(pool)) {
     makeRoom(m);
     pushRound(m, m.top, element, state);
   } else {
     m.taken--;
-    elementReturn(pool, element, state);
+    elementReturn(element, state);
+    if (changetype<usize>(epoch) != m.epoch) slabSweepOld(epoch);
   }
 }
 
 /** If the reserve is full, frees need not come the slow way any more. */
-function notShort(m: Magazine, pool: Pool): void {
+function notShort(m: Magazine): void {
+  const pool = poolOf(m);
   const short = wordOf(pool, offsetof<Pool>("short"));
   const seen = atomicLoad<u32>(short);
-  if (currNr(pool) < pool.minNr) return;
+  const epoch = current(pool);
+  if (missing(epoch) > 0) return;
+  epoch.unfilled = 0;
   atomicSwap<u32>(short, seen, 0);
   settle(m);
 }
@@ -464,13 +721,14 @@ function verdict(pool: Pool, element: usize): i32 {
   if (!entry) return INVALID_ADDRESS;
   const owner = load<u32>(entry);
   if (!owner || owner & TAG_MASK || owner == changetype<u32>(records())) return INVALID_ADDRESS;
-  if (owner != changetype<u32>(pool)) return FOREIGN_FREE;
+  const epoch = changetype<Epoch>(<usize>owner);
+  if (epoch.pool != changetype<usize>(pool)) return FOREIGN_FREE;
   const slab = slabOf(entry);
   // The slab's own bytes, before its elements and after them.
-  if (element - firstElement(slab) >= slab.count * pool.stride) return INVALID_ADDRESS;
-  if (element & (pool.align - 1)) return MISALIGNED_FREE;
-  const index = indexOf(pool, slab, element);
-  if (index >= pool.indexEnd) return INTERIOR_FREE;
+  if (element - firstElement(slab) >= slab.count * epoch.stride) return INVALID_ADDRESS;
+  if (element & (epoch.align - 1)) return MISALIGNED_FREE;
+  const index = indexOf(epoch, slab, element);
+  if (index >= epoch.indexEnd) return INTERIOR_FREE;
   const state = load<u8>(stateOf(slab, index));
   if (state & STATE_LIVE) return FREED;
   return state == STATE_NEVER ? INVALID_ADDRESS : DOUBLE_FREE;
@@ -493,10 +751,12 @@ export function summon(pool: Pool): void {
 /** Fills an array of `count` words with elements; or none and 0, and then those it could have are back. */
 export function mempool_alloc_bulk(m: Magazine, array: usize, count: u32): bool {
   const pool = poolOf(m);
-  if (count > pool.maxNr || <u64>count * pool.stride > (<u64>heap().maxPages) << PAGE_SHIFT) return refuse(m);
+  const epoch = current(pool);
+  if (count > epoch.maxNr || <u64>count * epoch.stride > (<u64>heap().maxPages) << PAGE_SHIFT) return refuse(m);
   const allocs = m.allocs;
   const reserveHits = m.reserveHits;
-  const lowest = pool.lowestCurrNr;
+  const lowest = epoch.lowestCurrNr;
+  const peak = pool.peak;
   const end = array + (count << 2);
   for (let at = array; at < end; at += 4) {
     const element = mempool_alloc(m);
@@ -505,7 +765,8 @@ export function mempool_alloc_bulk(m: Magazine, array: usize, count: u32): bool 
       // Nothing has been handed out.
       m.allocs = allocs;
       m.reserveHits = reserveHits;
-      pool.lowestCurrNr = lowest;
+      epoch.lowestCurrNr = lowest;
+      pool.peak = peak;
       return false;
     }
     store<u32>(at, element);
@@ -531,7 +792,7 @@ export function mempool_mark(m: Magazine, array: usize, count: u32, mark: bool):
 function setMark(m: Magazine, element: usize, mark: bool): bool {
   const pool = poolOf(m);
   if (verdict(pool, element)) return false;
-  const state = stateAt(pool, element);
+  const state = stateAt(element);
   const byte: u32 = load<u8>(state);
   if (((byte & STATE_MARK) != 0) == mark) return false;
   store<u8>(state, byte ^ STATE_MARK);
@@ -567,16 +828,20 @@ export function cleared(m: Magazine): bool {
 
 /** The same where this thread has no magazine. */
 export function clearedRest(pool: Pool): bool {
-  emptyReserve(pool);
-  slabSweepAll(pool);
-  const room = wordOf(pool, offsetof<Pool>("room"));
-  return !atomicLoad<u32>(room) && atomicSwap<u32>(room, 0, ENDED);
+  let all = true;
+  for (let at = firstEpoch(pool); at; at = changetype<Epoch>(at).next) {
+    const epoch = changetype<Epoch>(at);
+    emptyReserve(epoch);
+    slabSweepAll(epoch);
+    if (!hasEmptied(epoch)) all = false;
+  }
+  return all && atomicSwap<u32>(wordOf(pool, offsetof<Pool>("ended")), 0, 1);
 }
 
 /** Whether the last element of a closed pool has come home. */
 @inline
 export function hasEnded(pool: Pool): bool {
-  return atomicLoad<u32>(wordOf(pool, offsetof<Pool>("room"))) == ENDED;
+  return atomicLoad<u32>(wordOf(pool, offsetof<Pool>("ended"))) != 0;
 }
 
 /** The handle ends. If the lock is somebody's, the pool's own records go when memory is reclaimed. */
@@ -594,10 +859,11 @@ export function destroyIfOver(pool: Pool): void {
   if (hasEnded(pool) && !inUse(pool)) destroy(pool);
 }
 
-/** All of a closed pool's reserve goes to its slabs. */
-export function emptyReserve(pool: Pool): void {
-  for (let element = reserveTake(pool); element; element = reserveTake(pool)) {
-    elementReturn(pool, element, stateAt(pool, element));
+/** All of a reserve goes to the slabs; but what is in a host's cells, the host takes out. */
+function emptyReserve(epoch: Epoch): void {
+  if (epoch.backend == BACKEND_HOST) return;
+  for (let element = reserveTake(epoch); element; element = reserveTake(epoch)) {
+    elementReturn(element, stateAt(element));
   }
 }
 
@@ -632,9 +898,12 @@ function freeRecords(pool: Pool): void {
   const table = pool.magazines;
   pool.magazines = 0;
   if (THREADS && table) recordFree(table);
-  const reserve = pool.reserve;
-  pool.reserve = 0;
-  if (reserve) ownFree(reserve);
+  while (pool.epochs) {
+    const epoch = changetype<Epoch>(pool.epochs);
+    pool.epochs = epoch.next;
+    freeSlots(epoch);
+    recordFree(changetype<usize>(epoch));
+  }
 }
 
 /**
@@ -653,7 +922,10 @@ export function reclaim(): bool {
       giveCached(m);
       moved = true;
     }
-    if (slabSweepAll(pool)) moved = true;
+    for (let epoch = firstEpoch(pool); epoch; epoch = changetype<Epoch>(epoch).next) {
+      const cache = changetype<Epoch>(epoch);
+      if ((cache.backend != BACKEND_BUMP || isClosed(pool)) && slabSweepAll(cache)) moved = true;
+    }
     if (!THREADS) continue;
     summon(pool);
     if (isClosed(pool)) clearedRest(pool);
@@ -671,6 +943,16 @@ export function reclaim(): bool {
   }
   unlock();
   return moved;
+}
+
+/** Elements handed out, by what the magazines say. */
+export function outstanding(pool: Pool): u32 {
+  let out = taken(pool);
+  for (let thread: u32 = 0; thread < places(pool); thread++) {
+    const m = magazineAt(pool, thread);
+    if (m) out -= roundsIn(changetype<Magazine>(m));
+  }
+  return out;
 }
 
 /** Elements cached or handed out. */

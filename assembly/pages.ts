@@ -16,9 +16,11 @@
  * bits of all memory the heap has, 128 KiB for 4 GiB. It writes an entry for each page of the run.
  */
 import { atomicAdd, atomicLoad, atomicOr, atomicStore, atomicSwap, THREADS } from "./atomics";
+import { isRefused } from "./faults";
 import {
   alignUp,
   checkLayout,
+  Faults,
   heap,
   Heap,
   heapBase,
@@ -217,12 +219,7 @@ function announce(run: u64): void {
  * says what it is, and calls runSettled.
  */
 export function runAlloc(pages: u32): u32 {
-  const h = heap();
-  const countdown = h.failCountdown;
-  if (countdown) {
-    h.failCountdown = countdown - 1;
-    if (countdown == 1) return 0;
-  }
+  if (isRefused(changetype<Faults>(heapBase() + offsetof<Heap>("faults")))) return 0;
   do {
     const page = runAllocHere(pages);
     if (page) return page;
@@ -297,7 +294,8 @@ function grow(pages: u32): bool {
   while (true) {
     const has = atomicLoad<u32>(heapBase() + offsetof<Heap>("pages"));
     const eighth = max(GROW_LEAST, min<u32>((has / PAGES_PER_WASM_PAGE) >>> GROW_DIVISOR_SHIFT, GROW_MOST));
-    wasmPages = min<u32>(max<u32>(least, eighth), (h.maxPages - has) / PAGES_PER_WASM_PAGE);
+    const most = h.faults && h.faultPages ? h.faultPages : h.maxPages;
+    wasmPages = has > most ? 0 : min<u32>(max<u32>(least, eighth), (most - has) / PAGES_PER_WASM_PAGE);
     if (wasmPages < bare) break;
     // So that two threads together do not grow beyond what the heap may have.
     if (atomicSwap<u32>(heapBase() + offsetof<Heap>("pages"), has, has + wasmPages * PAGES_PER_WASM_PAGE)) break;
@@ -407,11 +405,4 @@ export function freePages(): u32 {
     else word |= WORDS_PER_PAGE - 1;
   }
   return free;
-}
-
-/** Has the nth request for pages from now on refused, once; 0 takes that back. Returns how many were left of the last. */
-export function heap_fail_nth(n: u32): u32 {
-  const left = heap().failCountdown;
-  heap().failCountdown = n;
-  return left;
 }

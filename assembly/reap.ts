@@ -29,6 +29,7 @@ import {
   Arena,
   Cache,
   DEAD,
+  Epoch,
   Heap,
   heap,
   heapBase,
@@ -58,13 +59,15 @@ import {
   WORD_SHIFT,
 } from "./layout";
 import { lockAt, relink, tryLock, unlock } from "./list";
-import { clearedRest, magazineAt, places, poolOf, reclaim, shutGates, summon } from "./mempool";
+import { clearedRest, endEpoch, firstEpoch, magazineAt, places, reclaim, summon } from "./mempool";
 import { bitsAt, bitsSet, entryAt, entryOf, entryTag, entryWrite, runFree, runSettled } from "./pages";
-import { currNr } from "./reserve";
+import { currNr, slotAt, slotCount } from "./reserve";
 import {
+  cacheOf,
   elementReturn,
   firstElement,
   indexOf,
+  recordFree,
   records,
   slabOf,
   slabPage,
@@ -193,7 +196,9 @@ function recount(dead: Thread): bool {
     if (before == -1) continue;
     const counted = atomicLoad<u32>(pagesAt);
     clearSeen(records());
-    for (let at = heap().pools; at; at = changetype<Pool>(at).next) clearSeen(changetype<Pool>(at));
+    for (let at = heap().pools; at; at = changetype<Pool>(at).next) {
+      for (let e = firstEpoch(changetype<Pool>(at)); e; e = changetype<Epoch>(e).next) clearSeen(changetype<Epoch>(e));
+    }
     let pages: u32 = 0;
     for (let page: u32 = 0; page < PAGE_NUMBERS; page++) {
       const at = entryOf(page);
@@ -218,7 +223,9 @@ function recount(dead: Thread): bool {
     }
     if (quiet(0) != before || !atomicSwap<u32>(pagesAt, counted, pages)) continue;
     recountOf(records());
-    for (let at = heap().pools; at; at = changetype<Pool>(at).next) recountOf(changetype<Pool>(at));
+    for (let at = heap().pools; at; at = changetype<Pool>(at).next) {
+      for (let e = firstEpoch(changetype<Pool>(at)); e; e = changetype<Epoch>(e).next) recountOf(changetype<Epoch>(e));
+    }
     dead.run = 0;
     return true;
   }
@@ -323,38 +330,38 @@ function reapHand(dead: Thread): bool {
     dead.hand = 0;
     return true;
   }
-  const pool = changetype<Pool>(<usize>owner);
-  if (indexOf(pool, slabOf(entry), element) >= pool.indexEnd) {
+  const epoch = changetype<Epoch>(<usize>owner);
+  if (indexOf(epoch, slabOf(entry), element) >= epoch.indexEnd) {
     dead.hand = 0;
     return true;
   }
   for (let tries = TRIES; tries; tries--) {
-    const counted = currNr(pool);
-    if (anyHand(pool)) continue;
+    const counted = currNr(epoch);
+    if (anyHand(epoch)) continue;
     let full: u32 = 0;
     let there = false;
-    for (let i: u32 = 0; i < pool.minNr; i++) {
-      const slot = atomicLoad<u32>(pool.reserve + (i << 2));
+    for (let i: u32 = 0; i < slotCount(epoch); i++) {
+      const slot = atomicLoad<u32>(slotAt(epoch, i));
       if (slot) full++;
       if (slot == <u32>element) there = true;
     }
-    if (anyHand(pool) || !atomicSwap<u32>(changetype<usize>(pool) + offsetof<Pool>("currNr"), counted, full)) continue;
+    if (anyHand(epoch) || !atomicSwap<u32>(changetype<usize>(epoch) + offsetof<Epoch>("currNr"), counted, full)) continue;
     dead.hand = 0;
-    const state = stateAt(pool, element);
+    const state = stateAt(element);
     // If it is in nobody's slot and hand, it is ours by this swap; who takes it from a slot swaps too.
-    if (!there && atomicSwap<u8>(state, <u8>STATE_RESERVED, <u8>stateCached())) giveBack(pool, element, state);
+    if (!there && atomicSwap<u8>(state, <u8>STATE_RESERVED, <u8>stateCached())) giveBack(changetype<Pool>(epoch.pool), element, state);
     return true;
   }
   return false;
 }
 
-/** Whether another living thread has an element of this pool on its way into the reserve or out. */
-function anyHand(pool: Pool): bool {
+/** Whether another living thread has an element on its way into this reserve or out. */
+function anyHand(epoch: Epoch): bool {
   for (let number: u32 = 0; number < heap().threads; number++) {
     const thread = living(number);
     if (!thread) continue;
     const element = atomicLoad<u32>(thread + offsetof<Thread>("hand"));
-    if (element && <usize>load<u32>(entryAt(element)) == changetype<usize>(pool)) return true;
+    if (element && changetype<usize>(cacheOf(element)) == changetype<usize>(epoch)) return true;
   }
   return false;
 }
@@ -368,16 +375,28 @@ function reapHandles(number: u32): void {
       leaveLine(m);
       m.taken -= roundsIn(m);
       magazineShrink(m);
+      atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("epoch"), 0);
       atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("live"), 0);
     }
-    // A pool it was just making is nobody's.
     if (pool.maker == number + 1) {
-      pool.closed = 1;
-      clearedRest(pool);
+      // A pool it was just making is nobody's. Of an epoch it was making, or ending, nothing more is handed out.
+      if (pool.made) endOthers(pool);
+      else {
+        pool.closed = 1;
+        clearedRest(pool);
+      }
+      atomicStore<u32>(changetype<usize>(pool) + offsetof<Pool>("maker"), 0);
     }
     atomicStore<u32>(changetype<usize>(pool) + offsetof<Pool>("short"), -1);
     summon(pool);
     stirLine(pool);
+  }
+}
+
+/** All epochs but the current one are over. */
+function endOthers(pool: Pool): void {
+  for (let at = firstEpoch(pool); at; at = changetype<Epoch>(at).next) {
+    if (at != pool.epoch) endEpoch(changetype<Epoch>(at));
   }
 }
 
@@ -397,12 +416,8 @@ function handedOver(pool: Pool, element: usize): bool {
 /** Every element that is CACHED by a dead thread. */
 function reapCached(number: u32): void {
   const cached = <u8>(STATE_CACHED | number);
-  for (let page: u32 = 0; page < PAGE_NUMBERS; page++) {
+  for (let page = nextSlab(0); page; page = nextSlab(page + 1)) {
     const at = entryOf(page);
-    if (!at) {
-      page |= LEAF_ENTRIES - 1;
-      continue;
-    }
     const entry = atomicLoad<u64>(at);
     if (!entry || entryTag(entry)) continue;
     const slab = changetype<Slab>(<usize>(entry >> 32));
@@ -414,12 +429,13 @@ function reapCached(number: u32): void {
       // The slab may be going, and this be anybody's word; but one that has such an element stays.
       if (atomicLoad<u8>(state) != cached || atomicLoad<u64>(at) != entry) continue;
       const element = firstElement(slab) + i * cache.stride;
-      const ofPool = cache != records();
-      if (ofPool && handedOver(changetype<Pool>(cache), element)) continue;
+      const pool = changetype<Pool>(cache.pool);
+      const ofPool = changetype<usize>(pool) != 0;
+      if (ofPool && handedOver(pool, element)) continue;
       // Who fetched it meanwhile has marked it first.
       if (!atomicSwap<u8>(state, cached, <u8>stateCached())) continue;
-      if (ofPool) giveBack(changetype<Pool>(cache), element, state);
-      else elementReturn(cache, element, state);
+      if (ofPool) giveBack(pool, element, state);
+      else elementReturn(element, state);
     }
   }
 }
@@ -435,32 +451,43 @@ function reapArenas(number: u32): void {
     arena.current = 0;
     arenaForget(arena);
     freeChunks(arena, first);
-    elementReturn(records(), changetype<usize>(arena), stateAt(records(), changetype<usize>(arena)));
+    recordFree(changetype<usize>(arena));
   }
 }
 
-/** The next element above `after` that is LIVE in the hands of `thread`; 0 if there is none. */
+/** The next element above `after` that is LIVE in the hands of `thread`, -1: of any; 0 if there is none. */
 export function mempool_next_live(m: Magazine, after: usize, thread: u32): usize {
-  const pool = poolOf(m);
-  for (let page = after >>> PAGE_SHIFT; page < PAGE_NUMBERS; page++) {
+  for (let page = nextSlab(after >>> PAGE_SHIFT); page; page = nextSlab(page + 1)) {
+    const entry = atomicLoad<u64>(entryOf(page));
+    if (!entry || entryTag(entry)) continue;
+    const epoch = changetype<Epoch>(<usize>(<u32>entry));
+    if (epoch.pool != m.pool) continue;
+    const slab = changetype<Slab>(<usize>(entry >> 32));
+    const first = firstElement(slab);
+    const stride = epoch.stride;
+    const end = (page + 1) << PAGE_SHIFT;
+    // Those that begin in this page.
+    let i: u32 = after < first ? 0 : <u32>(after - first) / stride + 1;
+    const from = page << PAGE_SHIFT;
+    if (first + i * stride < from) i = <u32>(from - first + stride - 1) / stride;
+    for (const count = min(slab.count, epoch.indexEnd); i < count && first + i * stride < end; i++) {
+      const state = atomicLoad<u8>(stateOf(slab, i));
+      if (state & STATE_LIVE && (thread == -1 || (state & 0x3f) == thread)) return first + i * stride;
+    }
+  }
+  return 0;
+}
+
+/** The first page from `page` on that is in a slab, as far as its entry says; 0 if there is none. */
+function nextSlab(page: u32): u32 {
+  for (; page < PAGE_NUMBERS; page++) {
     const at = entryOf(page);
     if (!at) {
       page |= LEAF_ENTRIES - 1;
       continue;
     }
     const entry = atomicLoad<u64>(at);
-    if (<usize>(<u32>entry) != changetype<usize>(pool)) continue;
-    const slab = changetype<Slab>(<usize>(entry >> 32));
-    const first = firstElement(slab);
-    const end = (page + 1) << PAGE_SHIFT;
-    // Those that begin in this page.
-    let i: u32 = after < first ? 0 : <u32>(after - first) / pool.stride + 1;
-    const from = page << PAGE_SHIFT;
-    if (first + i * pool.stride < from) i = <u32>(from - first + pool.stride - 1) / pool.stride;
-    for (const count = min(slab.count, pool.indexEnd); i < count && first + i * pool.stride < end; i++) {
-      const state = atomicLoad<u8>(stateOf(slab, i));
-      if (state & STATE_LIVE && (state & 0x3f) == thread) return first + i * pool.stride;
-    }
+    if (entry && !entryTag(entry)) return page;
   }
   return 0;
 }

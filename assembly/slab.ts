@@ -17,15 +17,19 @@
  */
 import { atomicAdd, atomicAnd, atomicLoad, atomicOr, atomicStore, atomicSwap, guess, THREADS } from "./atomics";
 import { carve } from "./bump";
+import { isRefused } from "./faults";
 import {
   alignUp,
+  BACKEND_BUMP,
   Cache,
   ENDED,
+  Faults,
   GROUPS,
   heapBase,
   HEAP_RECORDS,
   PAGE,
   PAGE_SHIFT,
+  Pool,
   RECORD,
   self,
   selfNumber,
@@ -142,10 +146,16 @@ export function indexOf(cache: Cache, slab: Slab, address: usize): u32 {
   return rotr<u32>(<u32>(address - firstElement(slab)) * cache.inverse, cache.shift);
 }
 
+/** The cache of an element that is known to be one. */
+@inline
+export function cacheOf(element: usize): Cache {
+  return changetype<Cache>(<usize>load<u32>(entryAt(element)));
+}
+
 /** The state byte of an element that is known to be one. */
-export function stateAt(cache: Cache, element: usize): usize {
+export function stateAt(element: usize): usize {
   const slab = slabOf(entryAt(element));
-  return stateOf(slab, indexOf(cache, slab, element));
+  return stateOf(slab, indexOf(cacheOf(element), slab, element));
 }
 
 
@@ -320,10 +330,11 @@ export function slabSweepAll(cache: Cache): bool {
 
 /**
  * Writes up to `want` rounds, of elements now CACHED, to `rounds`; returns how many. Asks pages for at most one slab, and
- * for none if the slabs at hand give anything.
+ * for none if the slabs at hand give anything. A pool's call of its backend.
  */
 export function slabRefill(cache: Cache, rounds: usize, want: u32): u32 {
   let got: u32 = 0;
+  if (cache.pool && isRefused(changetype<Faults>(cache.pool + offsetof<Pool>("faults")))) return 0;
   for (let looks: u32 = 0; got < want && (!got || looks < REFILL_SLABS); looks++) {
     let slab = slabPop(partialOf(cache));
     if (!slab) slab = slabPop(sweptOf(cache));
@@ -456,8 +467,20 @@ export function slabGive(cache: Cache, slab: usize, groups: u64, n: u32): void {
   announce(0);
   if (now < SLAB_OUT) {
     addTo(cache, offsetof<Cache>("emptied"), 1);
-    sweep(cache, partialOf(cache), sweptOf(cache), SWEEP_SLABS);
+    if (cache.backend != BACKEND_BUMP) sweep(cache, partialOf(cache), sweptOf(cache), SWEEP_SLABS);
   }
+}
+
+/**
+ * For a cache that nobody takes from any more: when all its slabs have been looked at, or are few, they are once more. So
+ * each empty one goes soon, and the last at once.
+ */
+export function slabSweepOld(cache: Cache): void {
+  if (
+    <u32>atomicLoad<u64>(partialOf(cache)) == 0 ||
+    atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("slabs")) <= SWEEP_SLABS
+  )
+    slabSweepAll(cache);
 }
 
 /** The cache of the allocator's own objects. */
@@ -468,25 +491,29 @@ export function records(): Cache {
 
 /** A zeroed record; 0 if there is no memory. */
 export function recordAlloc(): usize {
-  const cache = records();
-  const round = changetype<usize>(self()) + offsetof<Thread>("round");
-  if (!slabRefill(cache, round, 1)) return 0;
-  store<u8>(load<u32>(round, 4), STATE_LIVE);
-  const record = load<u32>(round);
+  const record = elementTake(records());
+  if (!record) return 0;
+  store<u8>(stateAt(record), STATE_LIVE);
   memory.fill(record, 0, RECORD);
   return record;
 }
 
 export function recordFree(record: usize): void {
-  elementReturn(records(), record, stateAt(records(), record));
+  elementReturn(record, stateAt(record));
 }
 
 /** Takes back one element, in this thread's hands. */
-export function elementReturn(cache: Cache, element: usize, state: usize): void {
+export function elementReturn(element: usize, state: usize): void {
   const round = changetype<usize>(self()) + offsetof<Thread>("round");
   store<u32>(round, <u32>element);
   store<u32>(round, <u32>state, 4);
-  slabReturn(cache, round, round + 8);
+  slabReturn(cacheOf(element), round, round + 8);
+}
+
+/** An element of this cache, in this thread's hands, past magazine and reserve; 0 if there is none. */
+export function elementTake(cache: Cache): usize {
+  const round = changetype<usize>(self()) + offsetof<Thread>("round");
+  return slabRefill(cache, round, 1) ? load<u32>(round) : 0;
 }
 
 /** Memory for the allocator itself, not zeroed if longer than a record; 0 if there is none. */

@@ -5,7 +5,7 @@
  * bears it any more but what it handed out. Attaching to and leaving a pool may wait for the lock; joining does not.
  */
 import { atomicLoad, atomicStore, atomicSwap, THREADS } from "./atomics";
-import { magazineShrink } from "./cache";
+import { flush, magazineOf, magazineShrink, roundsIn } from "./cache";
 import {
   ALIVE,
   GATE_SHUT,
@@ -34,7 +34,6 @@ import {
   attend,
   clearedRest,
   destroyIfOver,
-  giveCached,
   hasEnded,
   isClosed,
   magazineAt,
@@ -151,6 +150,7 @@ function tryAttach(address: usize): usize {
     if (!m) m = changetype<usize>(attach(pool));
     else if (!changetype<Magazine>(m).live) {
       atomicStore<u64>(m + offsetof<Magazine>("floor"), GATE_SHUT);
+      magazineOf(changetype<Magazine>(m), pool);
       atomicStore<u32>(m + offsetof<Magazine>("live"), STATE_LIVE | selfNumber());
     }
   }
@@ -170,10 +170,12 @@ export function mempool_detach(m: Magazine): bool {
 function leave(m: Magazine): void {
   const pool = poolOf(m);
   leaveLine(m);
-  giveCached(m);
+  flush(m, roundsIn(m));
   atomicStore<u64>(changetype<usize>(m) + offsetof<Magazine>("floor"), GATE_SHUT);
   magazineShrink(m);
   attend(m);
+  // No epoch's: when this thread comes again, it looks.
+  atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("epoch"), 0);
   atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("live"), 0);
   destroyIfOver(pool);
 }

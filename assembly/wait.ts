@@ -14,7 +14,7 @@
  */
 import { atomicAdd, atomicLoad, atomicNotify, atomicStore, atomicSwap, atomicWait, THREADS } from "./atomics";
 import { refill, roundsIn } from "./cache";
-import { Magazine, Pool, ROUND, STATE_LIVE, Thread, threadAt, Waiter, WAITERS, WAITING, WOKEN_CLOSED } from "./layout";
+import { Epoch, Magazine, Pool, ROUND, STATE_LIVE, Thread, threadAt, Waiter, WAITERS, WAITING, WOKEN_CLOSED } from "./layout";
 import {
   isClosed,
   magazineAt,
@@ -28,7 +28,7 @@ import {
   takeReserved,
 } from "./mempool";
 import { reservePut } from "./reserve";
-import { elementReturn, stateAt, stateCached } from "./slab";
+import { cacheOf, elementReturn, stateAt, stateCached } from "./slab";
 import { heap_settle } from "./threads";
 
 /** A sleeper looks around itself this often, in ms: memory may have come free that is of no pool. */
@@ -86,7 +86,7 @@ export function serve(m: Magazine): void {
         break;
       }
     } while (true);
-    if (!place) stow(m, element, stateAt(pool, element));
+    if (!place) stow(m, element, stateAt(element));
   }
 }
 
@@ -131,7 +131,7 @@ export function mempool_wait_end(m: Magazine, place: usize): usize {
   // Marked before the place is left: who reaps the thread that handed it over finds it in one of the two.
   if (element) {
     m.allocs++;
-    atomicStore<u8>(stateAt(poolOf(m), element), <u8>m.live);
+    atomicStore<u8>(stateAt(element), <u8>m.live);
   }
   atomicStore<u64>(place, 0);
   return element;
@@ -176,7 +176,7 @@ export function leaveLine(m: Magazine): void {
     while (<u32>word == WAITING && !atomicSwap<u64>(place, word, 0)) word = atomicLoad<u64>(place);
     const element = <u32>word;
     if (element > WOKEN_CLOSED) {
-      const state = stateAt(pool, element);
+      const state = stateAt(element);
       // Still marked with who handed it over. If LIVE, it was fetched.
       if (!(atomicLoad<u8>(state) & STATE_LIVE)) {
         atomicStore<u8>(state, <u8>stateCached());
@@ -190,7 +190,7 @@ export function leaveLine(m: Magazine): void {
 
 /** An element in this thread's hands, which has no magazine for it, goes to the reserve or to its slab. */
 export function giveBack(pool: Pool, element: usize, state: usize): void {
-  if (isClosed(pool) || !reservePut(pool, element, state)) elementReturn(pool, element, state);
+  if (isClosed(pool) || !reservePut(changetype<Epoch>(cacheOf(element)), element, state)) elementReturn(element, state);
 }
 
 /** Wakes everybody in the line of a closed pool. */

@@ -4,7 +4,7 @@
  * | code | thrown by | meaning |
  * | --- | --- | --- |
  * | `ERR_INVALID_ARGUMENT` | any call | an argument is wrong; nothing was changed |
- * | `ERR_NO_MEMORY` | create, createHeap, createArena | the memory asked for in advance is not to be had; nothing was changed |
+ * | `ERR_NO_MEMORY` | create, createHeap, createArena, resize, reshape | the memory asked for in advance is not to be had; nothing was changed |
  * | `ERR_CLOSED` | any call on a pool or arena after `exit`, on a heap after `detach` | it no longer serves |
  * | `ERR_FOREIGN_FREE` | free | the address belongs to another pool |
  * | `ERR_DOUBLE_FREE` | free | the element is free already |
@@ -13,7 +13,9 @@
  * | `ERR_INVALID_ADDRESS` | free | no pool ever handed that address out, or it is not an address at all |
  * | `ERR_TIMEOUT` | allocWait, allocAsync, and of bulk | no element came in time |
  * | `ERR_ABORTED` | allocAsync, allocBulkAsync | the signal was aborted; its reason is the cause |
- * | `ERR_WOULD_BLOCK` | allocWait, allocBulkWait | none is there now, and this thread cannot be blocked, or no other could free one |
+ * | `ERR_BACKEND` | any call that asks the host's own backend | it gave no uint32, or an element twice |
+ * | `ERR_WOULD_BLOCK` | resize, reshape | another thread is just resizing or reshaping the pool |
+ * | | allocWait, allocBulkWait | none is there now, and this thread cannot be blocked, or no other could free one |
  * | | allocAsync, allocBulkAsync | a timeout is given, but there are no timers here |
  */
 export type ErrorCode =
@@ -27,6 +29,7 @@ export type ErrorCode =
   | "ERR_INVALID_ADDRESS"
   | "ERR_TIMEOUT"
   | "ERR_ABORTED"
+  | "ERR_BACKEND"
   | "ERR_WOULD_BLOCK";
 
 /** Every error this package throws. `code` is stable; the message names the argument and the value, for people. */

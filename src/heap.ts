@@ -1,9 +1,11 @@
 /** Heaps: one linear memory, or a part of one, with its core. */
 import { Arena, createArenaIn, type ArenaOptions } from "./arena.ts";
 import { MempoolError } from "./errors.ts";
+import { faultWords, setFaults, type HeapFaultOptions } from "./faults.ts";
 import { Views } from "./memory.ts";
 import { boolean, checkOptions, hex, inspect, integer, invalid, show } from "./options.ts";
-import { attachPool, createPool, type HeapCore, type Pool, type PoolOptions } from "./pool.ts";
+import { attachPool, createPool, type AttachOptions, type HeapCore, type Pool, type PoolOptions } from "./pool.ts";
+import { table } from "./table.ts";
 import {
   join,
   joined,
@@ -14,12 +16,13 @@ import {
   type WatchedWorker,
 } from "./threads.ts";
 import { stir } from "./waiting.ts";
+import { watermark } from "./watermark.ts";
 import { moduleOf, moduleOfAsync, type Core, type Inspector, type ModuleName } from "./wasm.ts";
 
 const WASM_PAGE = 65536;
 const PAGE = 4096;
 const ALL = 2 ** 32;
-const ABI_VERSION = 2;
+const ABI_VERSION = 3;
 /** Another dead thread is in the way: how long until it is tried again. */
 const NOT_NOW = "not now";
 const RETRY_MS = 10;
@@ -223,6 +226,8 @@ export class Heap {
   #id: string | undefined;
   /** The labels of the workers that are watched, and how to stop that. */
   readonly #watched = new Map<number, () => void>();
+  readonly #shrinkers = new Set<() => void>();
+  #isShrinking = false;
 
   /** @internal */
   constructor(
@@ -247,6 +252,7 @@ export class Heap {
       pools: new Set(),
       lines: new Set(),
       stirred: false,
+      shrink: () => this.#shrink(),
     };
     if (id !== undefined) join(id, this.within);
   }
@@ -450,6 +456,66 @@ export class Heap {
     return bytes;
   }
 
+  /**
+   * Has `shrinker` called in this thread when an allocation finds neither memory nor a reserve, before it fails or waits:
+   * it may free elements, of any pool, and then the allocation is tried once more. Not while one runs already. What it
+   * throws, the allocation throws. Returns what takes it off again. Throws ERR_INVALID_ARGUMENT.
+   */
+  registerShrinker(shrinker: () => void): () => void {
+    if (typeof shrinker !== "function") {
+      invalid(`registerShrinker: shrinker must be a function, got ${show(shrinker)}`);
+    }
+    // Twice the same is two.
+    const own = () => shrinker();
+    this.#shrinkers.add(own);
+    return () => this.#shrinkers.delete(own);
+  }
+
+  #shrink(): boolean {
+    if (this.#shrinkers.size === 0 || this.#isShrinking) return false;
+    this.#isShrinking = true;
+    try {
+      for (const shrinker of this.#shrinkers) shrinker();
+    } finally {
+      this.#isShrinking = false;
+    }
+    return true;
+  }
+
+  /**
+   * Has `call` called when fewer than `below` bytes are left, free or still to be had from the host: once, and again when
+   * there were more in between. Some 20 ms later, never inside another call; not without timers (AudioWorklet). Returns
+   * what stops it. Throws ERR_INVALID_ARGUMENT.
+   */
+  onLowMemory(below: number, call: (left: number) => void): () => void {
+    integer("onLowMemory", "below", below, 1, ALL);
+    const left = () => {
+      if (this.within.core === gone) return Infinity;
+      const { maximum, used } = this.stats();
+      return maximum - used;
+    };
+    return watermark("onLowMemory", below, left, call);
+  }
+
+  /**
+   * For tests: has requests for pages of memory refused, or growth, from now on; without options, no more. As
+   * {@link Pool.faults}, for all that lives here.
+   */
+  faults(options?: HeapFaultOptions): number {
+    const words = faultWords(options, true, this.stats().bytes / PAGE);
+    return setFaults(this.views.refresh().u32, this.core.heap_faults() >>> 2, words);
+  }
+
+  /** A table for people: what each pool that this thread knows has, and how it fared. See {@link PoolStats}. */
+  table(): string {
+    return table(this, this.within.pools);
+  }
+
+  /** @internal The fewest elements in a pool's reserve since the last such look. */
+  dip(pool: number): number {
+    return this.#inspect().mempool_dip(pool) >>> 0;
+  }
+
   /** The whole memory as bytes; the views below as other numbers. Made anew when the memory has grown, by anybody. */
   get u8(): Uint8Array {
     return this.#fresh().u8;
@@ -506,13 +572,13 @@ let everybodys: Heap | undefined;
  * has ended.
  */
 export function attach(shared: SharedHeap): Heap;
-export function attach(shared: SharedPool): Pool;
-export function attach(shared: SharedHeap | SharedPool): Heap | Pool {
+export function attach<Data>(shared: SharedPool, options?: AttachOptions<Data>): Pool;
+export function attach(shared: SharedHeap | SharedPool, options?: object): Heap | Pool {
   const call = "attach";
   if (typeof shared !== "object" || shared === null)
     invalid(`${call}: shared must be what share() gave, got ${show(shared)}`);
   if (!("heap" in shared)) return attachHeap(call, shared);
-  return attachPool(call, attachHeap(call, shared.heap).within, shared);
+  return attachPool(call, attachHeap(call, shared.heap).within, shared, options as AttachOptions | undefined);
 }
 
 function attachHeap(call: string, shared: SharedHeap): Heap {

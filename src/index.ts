@@ -16,7 +16,10 @@ export {
   type HeapStats,
 } from "./heap.ts";
 export { Views } from "./memory.ts";
-export { Pool, type PoolOptions, type PoolStats } from "./pool.ts";
+export type { FaultOptions, HeapFaultOptions } from "./faults.ts";
+export type { HostBackend } from "./host.ts";
+export { Pool, type AttachOptions, type PoolOptions, type PoolStats } from "./pool.ts";
 export * from "./struct.ts";
+export type { Ticket } from "./ticket.ts";
 export type { Reaped, SharedHeap, SharedPool, WatchedWorker } from "./threads.ts";
 export type { BulkWaitOptions, WaitOptions } from "./waiting.ts";

@@ -1,7 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Pools: the front of assembly/mempool.ts. Every element and every count is the core's; here are checks and words. */
 import { MempoolError, type ErrorCode } from "./errors.ts";
+import { faultWords, setFaults, type FaultOptions } from "./faults.ts";
 import type { Heap } from "./heap.ts";
+import { Host, type HostBackend } from "./host.ts";
 import {
   boolean,
   checkOptions,
@@ -16,7 +18,9 @@ import {
 } from "./options.ts";
 import type { StructType } from "./struct.ts";
 import type { SharedPool } from "./threads.ts";
-import { every, Line, SharedLine, stir, type BulkWaitOptions, type WaitOptions } from "./waiting.ts";
+import { Ticket } from "./ticket.ts";
+import { every, Line, NO_WAITS, SharedLine, stir, type BulkWaitOptions, type WaitOptions } from "./waiting.ts";
+import { watermark } from "./watermark.ts";
 import type { Core } from "./wasm.ts";
 
 /** The largest element, in bytes. */
@@ -52,6 +56,12 @@ export interface PoolOptions<Data = unknown> {
   readonly align?: number;
   /** Zero each element as it is handed out. Default: its contents are whatever was left there. */
   readonly zero?: boolean;
+  /**
+   * Where elements come from. "slab", the default: slabs, of which empty ones go back to the heap. "pages": elements of
+   * whole pages of 4 KiB at such addresses, which no thread caches. "bump": one after the other, and all the memory goes
+   * back at once when the pool has ended. Or the host's own: elements are whatever numbers it gives.
+   */
+  readonly backend?: "slab" | "pages" | "bump" | HostBackend<Data>;
   /** The heap to live on. Default: one heap for everybody, made at first use. */
   readonly heap?: Heap;
   /** For messages and statistics. */
@@ -72,6 +82,10 @@ export interface PoolStats {
   readonly lowestCurrNr: number;
   /** Handed out and not yet freed. */
   readonly outstanding: number;
+  /** The most there ever were; taken down whenever a magazine is filled, so it may be too low by a batch of 32. */
+  readonly peakOutstanding: number;
+  /** Sizes of which there are elements: more than 1 after `reshape`, until the last of the old size is home. */
+  readonly epochs: number;
   /** Free, in the magazine of the thread's cache. */
   readonly cached: number;
   /** Calls that got an element, and elements freed. */
@@ -83,6 +97,14 @@ export interface PoolStats {
   readonly preallocated: number;
   /** Calls that got 0, or false. */
   readonly failures: number;
+  /** Allocations that made free what nobody was using, because nothing else was left. */
+  readonly reclaims: number;
+  /** Calls in this thread that have waited; those of them that ended with ERR_TIMEOUT, and with ERR_ABORTED. */
+  readonly waits: number;
+  readonly timeouts: number;
+  readonly aborts: number;
+  /** How long they waited: entry i counts those of 2^i to 2^(i+1) microseconds, entry 0 also shorter ones. */
+  readonly waitTimes: readonly number[];
   readonly slabs: number;
   /** Bytes of memory in the slabs. */
   readonly slabBytes: number;
@@ -102,6 +124,8 @@ export interface HeapCore {
   readonly lines: Set<Line>;
   /** Whether those lines are about to be served. */
   stirred: boolean;
+  /** Asks whoever can give memory back to do so; false if there is nobody to ask. */
+  shrink(): boolean;
 }
 
 /** Words in the scratch area. */
@@ -119,6 +143,14 @@ const LAST = 1;
 const INVALID = -5;
 const DOUBLE = -2;
 const CLOSED = -6;
+const NOT_NOW = -7;
+const NO_MEMORY = -8;
+/** As assembly/layout.ts numbers them. */
+const backends: readonly unknown[] = ["slab", "pages", "bump"];
+const HOST = 3;
+/** Bytes of a cell, which keeps an element of the host's. */
+const CELL = 4;
+const PAGE = 4096;
 /** Milliseconds between two looks whether another thread has brought a closed pool's last element home. */
 const END = 50;
 
@@ -145,49 +177,97 @@ function sizeOf(call: string, size: unknown, data: unknown): { size: number; ali
   return { size: bytes, align: Math.min(16, bytes & -bytes) };
 }
 
+function backendOf(call: string, options: { readonly backend?: unknown }): { kind: number; host?: HostBackend } {
+  const { backend = "slab" } = options;
+  const kind = backends.indexOf(backend);
+  if (kind >= 0) return { kind };
+  if (typeof backend !== "object" || backend === null) {
+    invalid(`${call}: backend must be "slab", "pages", "bump" or { alloc, free }, got ${show(backend)}`);
+  }
+  const host = checkOptions(`${call}: backend`, backend as HostBackend, ["alloc", "free"]);
+  for (const key of ["alloc", "free"] as const) {
+    if (typeof host[key] !== "function") {
+      invalid(`${call}: backend.${key} must be a function, got ${show(host[key])}`);
+    }
+  }
+  return { kind: HOST, host };
+}
+
 /** @internal Checks everything, then asks for the heap's core, and only then allocates. */
 export function createPool(coreOf: () => HeapCore, options: PoolOptions, more: readonly "heap"[] = []): Pool {
   const call = "create";
   if (options === undefined) invalid(`${call}: options must be an object, got undefined`);
-  checkOptions(call, options, ["size", "data", "minNr", "maxNr", "align", "zero", "name", ...more]);
+  checkOptions(call, options, ["size", "data", "minNr", "maxNr", "align", "zero", "backend", "name", ...more]);
   const name = nameOf(call, options.name, `pool-${made + 1}`);
   const minNr = integer(call, "minNr", options.minNr, 0, MAX_MIN_NR);
-  const { maxNr = Infinity, zero = false, align } = options;
+  const { maxNr = Infinity, zero = false, align, size, data } = options;
   if (maxNr !== Infinity) {
     integer(call, "maxNr", maxNr, 1, UNLIMITED);
     if (minNr > maxNr) invalid(`${call}: minNr (${minNr}) must not be above maxNr (${maxNr})`);
   }
   boolean(call, "zero", zero);
   if (align !== undefined) powerOfTwo(call, "align", align, MAX_ALIGN);
-  const layout = sizeOf(call, options.size, options.data);
+  const { kind, host } = backendOf(call, options);
+  if (host) {
+    if (zero) invalid(`${call}: zero (true) says nothing about elements of the host's own`);
+    if (align !== undefined) invalid(`${call}: align (${align}) says nothing about elements of the host's own`);
+  }
+  const layout = sizeOf(call, size, data);
   const within = coreOf();
   const { core } = within;
-  const spec: PoolSpec = { name, elementSize: layout.size, align: align ?? layout.align, minNr, maxNr, zero };
-  const handle = core.mempool_create(spec.elementSize, spec.align, minNr, Math.min(maxNr, UNLIMITED)) >>> 0;
-  if (handle === 0) {
-    const { bytes, maximum, largestFree } = within.heap.stats();
-    throw new MempoolError(
-      "ERR_NO_MEMORY",
-      `${call}: no memory for pool "${name}" with minNr ${minNr} elements of ${spec.elementSize} bytes; ` +
-        `the heap has ${bytes} of at most ${maximum} bytes, ${largestFree} of them free in one piece`,
-    );
-  }
+  const spec: PoolSpec = {
+    name,
+    elementSize: layout.size,
+    align: alignOf(kind, align ?? layout.align),
+    minNr,
+    maxNr,
+    zero,
+    hosted: kind === HOST,
+  };
+  const bytes = kind === HOST ? CELL : spec.elementSize;
+  const handle = core.mempool_create(bytes, spec.align, minNr, Math.min(maxNr, UNLIMITED), kind) >>> 0;
+  if (handle === 0) throw noMemory(call, within, name, minNr, spec.elementSize);
   made++;
-  return new Pool(within, handle, spec);
+  const pool = new Pool(within, handle, spec, { host, size, data, align, kind });
+  if (host) pool.fillFirst(call);
+  return pool;
 }
 
-interface PoolSpec {
-  readonly name: string;
-  readonly elementSize: number;
-  readonly align: number;
-  readonly minNr: number;
-  readonly maxNr: number;
-  readonly zero: boolean;
+const alignOf = (kind: number, align: number): number =>
+  kind === HOST ? CELL : backends[kind] === "pages" ? PAGE : align;
+
+function noMemory(call: string, within: HeapCore, name: string, minNr: number, size: number): MempoolError {
+  const { bytes, maximum, largestFree } = within.heap.stats();
+  return new MempoolError(
+    "ERR_NO_MEMORY",
+    `${call}: no memory for pool "${name}" with minNr ${minNr} elements of ${size} bytes; ` +
+      `the heap has ${bytes} of at most ${maximum} bytes, ${largestFree} of them free in one piece`,
+  );
 }
+
+/** What {@link attach} takes for a pool, besides what `share` gave: functions cannot be posted. */
+export interface AttachOptions<Data = unknown> {
+  /** For a pool with a backend of the host's own: this thread's. */
+  readonly backend?: HostBackend<Data>;
+  /** For `reshape` in this thread: the callback that sizes elements. */
+  readonly size?: (data: Data) => number;
+  readonly data?: Data;
+}
+
+/** What a thread's Pool has been told, and others' have not. */
+interface Own {
+  readonly host?: HostBackend | undefined;
+  readonly size?: PoolOptions["size"] | undefined;
+  readonly data?: unknown;
+  readonly align?: number | undefined;
+  readonly kind: number;
+}
+
+type PoolSpec = Omit<SharedPool, "heap" | "address">;
 
 /** @internal */
-export function attachPool(call: string, within: HeapCore, shared: SharedPool): Pool {
-  const { address, name, elementSize, align, minNr, maxNr, zero } = shared;
+export function attachPool(call: string, within: HeapCore, shared: SharedPool, options: AttachOptions = {}): Pool {
+  const { address, name, elementSize, align, minNr, maxNr, zero, hosted } = shared;
   integer(call, "shared.address", address, 1, UNLIMITED);
   nameOf(call, name, "");
   integer(call, "shared.elementSize", elementSize, 1, MAX_SIZE);
@@ -195,10 +275,19 @@ export function attachPool(call: string, within: HeapCore, shared: SharedPool): 
   integer(call, "shared.minNr", minNr, 0, MAX_MIN_NR);
   if (maxNr !== Infinity) integer(call, "shared.maxNr", maxNr, 1, UNLIMITED);
   boolean(call, "shared.zero", zero);
+  boolean(call, "shared.hosted", hosted);
+  const { size, data, backend } = checkOptions(call, options, ["size", "data", "backend"]);
+  if (size !== undefined && typeof size !== "function") {
+    invalid(`${call}: size must be a callback, got ${show(size)}`);
+  }
+  const { host, kind } = backendOf(call, options);
   const known = [...within.pools].find((pool) => pool.address === address);
+  if (!known && hosted !== (host !== undefined)) {
+    invalid(`${call}: pool "${name}" ${hosted ? "needs a" : "has no"} backend of the host's own, got ${show(backend)}`);
+  }
   const handle = known ? known.handle : within.core.mempool_attach(address) >>> 0;
   if (handle === 0 || known?.look()) throw new MempoolError("ERR_CLOSED", `${call}: pool "${name}" is closed`);
-  return known ?? new Pool(within, handle, shared);
+  return known ?? new Pool(within, handle, shared, { host, size, data, kind });
 }
 
 /**
@@ -216,12 +305,6 @@ export class Pool implements Disposable {
   readonly heap: Heap;
   /** For messages and statistics. */
   readonly name: string;
-  /** Bytes in an element. */
-  readonly elementSize: number;
-  /** Every element's address is a multiple of this. */
-  readonly align: number;
-  /** Elements set aside in advance. */
-  readonly minNr: number;
   /** The cap on elements in reserve and handed out together; Infinity if there is none. */
   readonly maxNr: number;
   /**
@@ -232,6 +315,10 @@ export class Pool implements Disposable {
 
   readonly #within: HeapCore;
   readonly #zero: boolean;
+  readonly #host: Host | undefined;
+  readonly #own: Own;
+  /** Of the elements handed out last, as far as this thread knows: the core is asked. */
+  #spec: PoolSpec;
   /** @internal By what the core knows the pool, in this thread. */
   readonly handle: number;
   /** The same; 0, and every call takes the slow way, when the pool has ended, and while anybody waits on this heap. */
@@ -251,8 +338,10 @@ export class Pool implements Disposable {
   #refusals = 0;
 
   /** @internal */
-  constructor(within: HeapCore, handle: number, spec: PoolSpec) {
+  constructor(within: HeapCore, handle: number, spec: PoolSpec, own: Own) {
     this.#within = within;
+    this.#spec = spec;
+    this.#own = own;
     this.handle = handle;
     this.#zero = spec.zero;
     this.#alloc = within.core.mempool_alloc;
@@ -260,13 +349,22 @@ export class Pool implements Disposable {
     this.#free = within.core.mempool_free;
     this.heap = within.heap;
     this.name = spec.name;
-    this.elementSize = spec.elementSize;
-    this.align = spec.align;
-    this.minNr = spec.minNr;
     this.maxNr = spec.maxNr;
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
     within.pools.add(this);
-    this.#live = within.lines.size > 0 ? 0 : handle;
+    this.#host = own.host && new Host(own.host, own.data, this, within);
+    this.#live = within.lines.size > 0 || this.#host ? 0 : handle;
+  }
+
+  /** @internal The reserve of a new pool with a backend of the host's own. */
+  fillFirst(call: string): void {
+    let done = false;
+    try {
+      done = this.#host!.fill(this.#spec.minNr);
+    } finally {
+      if (!done) this.exit();
+    }
+    if (!done) throw noMemory(call, this.#within, this.name, this.#spec.minNr, this.elementSize);
   }
 
   /**
@@ -317,7 +415,7 @@ export class Pool implements Disposable {
    */
   allocPreallocated(): number {
     this.#refuseClosed("allocPreallocated");
-    const address = this.zeroed(this.#within.core.mempool_alloc_preallocated(this.handle) >>> 0);
+    const address = this.handed(this.#within.core.mempool_alloc_preallocated(this.handle) >>> 0);
     if (address === 0) this.#refuseClosed("allocPreallocated", this.look());
     return address;
   }
@@ -379,6 +477,7 @@ export class Pool implements Disposable {
    */
   freeBulk(addresses: Uint32Array, count: number = length("freeBulk", "addresses", addresses)): void {
     integer("freeBulk", "count", count, 0, length("freeBulk", "addresses", addresses));
+    if (this.#host) return this.#freeCells(addresses, count);
     if (this.#state === "ended") {
       for (let i = 0; i < count; i++) this.#freeFailed(CLOSED, addresses[i], ` (at index ${i})`);
       return;
@@ -400,7 +499,7 @@ export class Pool implements Disposable {
       core.mempool_mark(this.handle, scratch, this.#pass(addresses, from, count), 0);
     }
     for (let i = 0; i < count; i++) if (core.mempool_free(this.handle, addresses[i]!) === LAST) this.#end();
-    if (this.#live === 0) this.#freed(count);
+    if (this.#within.lines.size > 0) this.#freed(count);
   }
 
   /**
@@ -411,7 +510,7 @@ export class Pool implements Disposable {
   exit(): void {
     if (this.#state !== "open") return;
     this.#shut();
-    if (this.#within.core.mempool_exit(this.handle) === 0) this.#end();
+    if (this.#within.core.mempool_exit(this.handle) === 0 || this.#host?.drain()) this.#end();
     else this.#awaitEnd();
     stir(this.#within);
   }
@@ -419,6 +518,127 @@ export class Pool implements Disposable {
   /** The same as `exit`: `using pool = create(...)`. */
   [Symbol.dispose](): void {
     this.exit();
+  }
+
+  /**
+   * Sets how many elements are set aside, also to 0. What is above that goes back; what is missing is taken from the
+   * backend, and who waits is served. False if memory is short: then `minNr` is what was asked for, and later frees fill
+   * it. Allocations and frees go on meanwhile, in all threads. O(change).
+   *
+   * Throws ERR_INVALID_ARGUMENT, ERR_CLOSED; ERR_NO_MEMORY if there is none even to keep so many; ERR_WOULD_BLOCK while
+   * another thread resizes or reshapes the pool; and then nothing has changed.
+   */
+  resize(minNr: number): boolean {
+    const call = "resize";
+    integer(call, "minNr", minNr, 0, MAX_MIN_NR);
+    if (minNr > this.maxNr) invalid(`${call}: minNr (${minNr}) must not be above maxNr (${this.maxNr})`);
+    this.#refuseClosed(call, this.look());
+    let isFull = this.#changed(call, this.#within.core.mempool_resize(this.handle, minNr), minNr, this.elementSize);
+    this.#spec = { ...this.#spec, minNr };
+    if (this.#host) {
+      this.#host.drain();
+      isFull = this.#host.fill(minNr);
+    }
+    if (this.#within.lines.size > 0) this.#freed(Infinity);
+    return isFull;
+  }
+
+  /**
+   * Asks the `size` callback again, with this data: from here on elements have that size, and there is a new reserve of
+   * them. Elements of the old size that are out stay as they are, are freed as ever, and their memory goes back by itself;
+   * `sizeOf` tells which is which. In all threads: an allocation there that began before may still get the old size. With
+   * the same size again nothing changes. O(minNr).
+   *
+   * Throws ERR_INVALID_ARGUMENT, also where the pool was made without a callback; ERR_NO_MEMORY; ERR_CLOSED; ERR_WOULD_BLOCK
+   * while another thread resizes or reshapes the pool; and then nothing has changed.
+   */
+  reshape(data: unknown): void {
+    const call = "reshape";
+    const { size, align, kind } = this.#own;
+    if (typeof size !== "function") {
+      invalid(`${call}: pool "${this.name}" has no size callback to ask, in this thread, about data ${show(data)}`);
+    }
+    if (this.#host) invalid(`${call}: pool "${this.name}" has a backend of the host's own: its elements have no size`);
+    this.#refuseClosed(call, this.look());
+    const layout = sizeOf(call, size, data);
+    // The callback may have done anything.
+    this.#refuseClosed(call, this.look());
+    if (layout.size === this.elementSize) return;
+    const to = alignOf(kind, align ?? this.align);
+    this.#changed(call, this.#within.core.mempool_reshape(this.handle, layout.size, to), this.minNr, layout.size);
+    this.#spec = { ...this.#spec, elementSize: layout.size };
+    if (this.#within.lines.size > 0) this.#freed(Infinity);
+  }
+
+  /** Bytes in this element, which is out: what `elementSize` was when it was handed out. Throws as `free` does. O(1). */
+  sizeOf(address: number): number {
+    const isAddress = typeof address === "number" && address >>> 0 === address && address !== 0;
+    const code = isAddress && !this.#host && this.#state !== "ended" ? this.#within.core.mempool_free_check(this.handle, address) : INVALID;
+    if (code !== 0) this.#freeFailed(code, address, "", "sizeOf");
+    return this.#within.core.mempool_size(this.handle, address);
+  }
+
+  /**
+   * So many elements at once, for who cannot go on with fewer: all, or undefined. See {@link Ticket}. Throws
+   * ERR_INVALID_ARGUMENT also for more than maxNr, or the heap, would ever allow; ERR_CLOSED. O(count).
+   */
+  ticket(count: number): Ticket | undefined {
+    const elements = this.#forTicket("ticket", count);
+    return this.#bulkNow("ticket", elements, count) ? new Ticket(this, elements) : undefined;
+  }
+
+  /** As `ticket`; but blocks this thread until all are there, as `allocBulkWait` does, and throws what that does. */
+  ticketWait(count: number, timeoutMs = Infinity): Ticket {
+    const elements = this.#forTicket("ticketWait", count);
+    this.allocBulkWait(elements, count, timeoutMs);
+    return new Ticket(this, elements);
+  }
+
+  /** As `ticketWait`, but without blocking: a promise, as that of `allocBulkAsync`. */
+  async ticketAsync(count: number, options?: WaitOptions): Promise<Ticket> {
+    const elements = this.#forTicket("ticketAsync", count);
+    await this.allocBulkAsync(elements, options);
+    return new Ticket(this, elements);
+  }
+
+  /**
+   * For tests: has calls of the backend refused although it could serve them, in all threads, from now on; without options,
+   * no more. While set, every alloc is such a call: nothing is cached. The reserve is not the backend: it serves. Returns
+   * how many calls were counted since the last time. Throws ERR_INVALID_ARGUMENT, ERR_CLOSED.
+   */
+  faults(options?: FaultOptions): number {
+    const words = faultWords(options, false, 0);
+    this.#refuseClosed("faults", this.look());
+    const { core } = this.#within;
+    const calls = setFaults(this.heap.views.refresh().u32, core.mempool_faults(this.handle) >>> 2, words);
+    core.mempool_stir(this.handle);
+    return calls;
+  }
+
+  /**
+   * Has `call` called when the reserve has fewer than `below` elements, or had for a moment: once, and again when it has
+   * been back above. Some 20 ms later, never inside another call; not without timers (AudioWorklet). Returns what stops it.
+   * Throws ERR_INVALID_ARGUMENT.
+   */
+  onLow(below: number, call: (currNr: number) => void): () => void {
+    integer("onLow", "below", below, 1, MAX_MIN_NR);
+    const left = () => (this.#state === "open" ? this.heap.dip(this.handle) : Infinity);
+    return watermark("onLow", below, left, call);
+  }
+
+  /** Bytes in an element handed out from now on. */
+  get elementSize(): number {
+    return this.#asks ? this.#within.core.mempool_size(this.handle, 0) : this.#spec.elementSize;
+  }
+
+  /** Every element's address is a multiple of this. */
+  get align(): number {
+    return this.#spec.align;
+  }
+
+  /** Elements set aside in advance. */
+  get minNr(): number {
+    return this.#state === "open" ? this.stats().minNr : this.#spec.minNr;
   }
 
   /** Elements in the reserve now. */
@@ -444,7 +664,8 @@ export class Pool implements Disposable {
     const heap = this.heap.share();
     this.#refuseClosed("share", this.look());
     const { address, name, elementSize, align, minNr, maxNr } = this;
-    return { heap, address, name, elementSize, align, minNr, maxNr, zero: this.#zero };
+    const { zero, hosted } = this.#spec;
+    return { heap, address, name, elementSize, align, minNr, maxNr, zero, hosted };
   }
 
   /** A look at the pool. After `exit`, the counts go on until the last element is home. */
@@ -452,7 +673,8 @@ export class Pool implements Disposable {
     const ended = this.#state === "ended";
     const last = this.#last;
     if (ended && last) {
-      return { ...last, currNr: 0, outstanding: 0, cached: 0, frees: last.allocs, slabs: 0, slabBytes: 0 };
+      const none = { currNr: 0, outstanding: 0, cached: 0, slabs: 0, slabBytes: 0, epochs: 0 };
+      return { ...last, ...none, frees: last.allocs };
     }
     const n = this.heap.numbers("mempool_stats", this.handle);
     const slabHits = n(4);
@@ -462,13 +684,15 @@ export class Pool implements Disposable {
     const outstanding = n(1);
     return {
       name: this.name,
-      elementSize: this.elementSize,
+      elementSize: this.#host ? this.#spec.elementSize : n(11),
       align: this.align,
-      minNr: this.minNr,
+      minNr: n(10),
       maxNr: this.maxNr,
       currNr: n(0),
       lowestCurrNr: n(3),
       outstanding,
+      peakOutstanding: n(13),
+      epochs: n(12),
       cached: n(2),
       allocs,
       frees: allocs - outstanding,
@@ -476,6 +700,8 @@ export class Pool implements Disposable {
       reserveHits,
       preallocated,
       failures: n(7) + this.#refusals,
+      reclaims: n(14),
+      ...(this.#line?.counts() ?? NO_WAITS),
       slabs: n(8),
       slabBytes: n(9),
     };
@@ -488,13 +714,19 @@ export class Pool implements Disposable {
 
   /** @internal An element, or 0. */
   take(): number {
-    return this.zeroed(this.#within.core.mempool_alloc(this.handle) >>> 0);
+    return this.#host ? this.#host.take() : this.handed(this.#within.core.mempool_alloc(this.handle) >>> 0);
   }
 
-  /** @internal Zeroes an element just allocated, if this pool does that, and returns it. */
-  zeroed(address: number): number {
+  /** @internal What the caller gets for what the core has handed out: zeroed if this pool does that; of the host's own. */
+  handed(address: number): number {
+    if (this.#host) return this.#host.element(address);
     if (this.#zero) this.#within.core.mempool_zero(this.handle, address);
     return address;
+  }
+
+  /** @internal The last element of this closed pool has come home. */
+  finish(): void {
+    this.#end();
   }
 
   /** @internal Looks whether another thread has closed the pool. */
@@ -509,18 +741,20 @@ export class Pool implements Disposable {
   look(): boolean {
     this.learn();
     // Again: it gives back what this thread has cached, and says whether that was the last.
-    if (this.#within.shared && this.#state === "closed" && this.#within.core.mempool_exit(this.handle) === 0)
-      this.#end();
+    if (this.#within.shared && this.#state === "closed") {
+      if (this.#within.core.mempool_exit(this.handle) === 0 || this.#host?.drain()) this.#end();
+    }
     return this.#state !== "open";
   }
 
   /** @internal Chooses between the quick way and the slow one. */
   refresh(): void {
-    this.#live = this.#state === "ended" || this.#within.lines.size > 0 ? 0 : this.handle;
+    this.#live = this.#state === "ended" || this.#within.lines.size > 0 || this.#host ? 0 : this.handle;
   }
 
   /** @internal This thread is about to leave the heap. */
   leave(): void {
+    this.#host?.drain();
     if (this.#state === "open") this.#shut();
     this.#end();
   }
@@ -548,12 +782,43 @@ export class Pool implements Disposable {
       if (address !== 0) return address;
     }
     this.#refuseClosed(call, this.look());
-    return 0;
+    const address = this.#within.shrink() ? this.take() : 0;
+    this.#refuseClosed(call);
+    return address;
+  }
+
+  /** Whether the core has this pool, and is to be asked what another thread may have changed. */
+  get #asks(): boolean {
+    return this.#state !== "ended" && !this.#host;
+  }
+
+  /** What resize and reshape say of what the core said. */
+  #changed(call: string, result: number, minNr: number, size: number): boolean {
+    if (result === NOT_NOW) {
+      throw new MempoolError(
+        "ERR_WOULD_BLOCK",
+        `${call}: another thread is just resizing or reshaping pool "${this.name}"`,
+      );
+    }
+    if (result === NO_MEMORY) throw noMemory(call, this.#within, this.name, minNr, size);
+    if (result === CLOSED) this.#refuseClosed(call, this.look());
+    return result === 1;
+  }
+
+  #forTicket(call: string, count: number): Uint32Array {
+    integer(call, "count", count, 1, UNLIMITED);
+    this.#checkCount(call, count);
+    return new Uint32Array(count);
   }
 
   /** All or none, and then `out` is unchanged. */
   #bulkNow(call: string, out: Uint32Array, count: number): boolean {
+    return this.#tryBulk(call, out, count) || (this.#within.shrink() && this.#tryBulk(call, out, count));
+  }
+
+  #tryBulk(call: string, out: Uint32Array, count: number): boolean {
     this.#refuseClosed(call);
+    if (this.#host) return this.#allocCells(out, count);
     if (this.#live === 0) this.#line?.serve();
     // More than one piece: what no memory can hold must not make it grow.
     const isBeyond = count > SCRATCH_WORDS && (this.#isTooMany(count) || count > this.maxNr - this.outstanding);
@@ -573,7 +838,7 @@ export class Pool implements Disposable {
       }
       const { u32 } = this.heap.views.refresh();
       const target = all ?? place();
-      for (let i = 0; i < n; i++) target[done + i] = this.zeroed(u32[scratch / 4 + i]!);
+      for (let i = 0; i < n; i++) target[done + i] = this.handed(u32[scratch / 4 + i]!);
     }
     if (all) place().set(all);
     return true;
@@ -581,13 +846,17 @@ export class Pool implements Disposable {
 
   #checkBulk(call: string, out: Uint32Array, count: number): void {
     integer(call, "count", count, 0, length(call, "out", out));
+    this.#checkCount(call, count);
+  }
+
+  #checkCount(call: string, count: number): void {
     this.#refuseClosed(call);
     if (count <= this.maxNr && !this.#isTooMany(count)) return;
     invalid(`${call}: count (${count}) is more than pool "${this.name}" can ever have`);
   }
 
   #isTooMany(count: number): boolean {
-    return count * this.elementSize > this.heap.stats().maximum;
+    return count * (this.#host ? CELL : this.elementSize) > this.heap.stats().maximum;
   }
 
   #deliver(call: string, place: () => Uint32Array, elements: readonly number[]): void {
@@ -595,6 +864,36 @@ export class Pool implements Disposable {
     if (out.length >= elements.length) return out.set(elements);
     for (const element of elements) this.free(element);
     invalid(`${call}: out has become too short: its buffer was transferred or resized`);
+  }
+
+  /** allocBulk where elements are the host's own. */
+  #allocCells(out: Uint32Array, count: number): boolean {
+    const all: number[] = [];
+    try {
+      while (all.length < count) {
+        const element = this.#live === 0 && this.#within.lines.has(this.#line!) ? 0 : this.take();
+        if (element === 0) break;
+        all.push(element);
+      }
+    } finally {
+      if (all.length < count) for (const element of all) this.free(element);
+    }
+    if (all.length < count) return false;
+    out.set(all);
+    return true;
+  }
+
+  /** freeBulk of such. */
+  #freeCells(addresses: Uint32Array, count: number): void {
+    const seen = new Set<number>();
+    for (let i = 0; i < count; i++) {
+      const element = addresses[i]!;
+      if (element === 0) continue;
+      const code = seen.has(element) ? DOUBLE : this.#state === "ended" ? CLOSED : this.#host!.verdict(element);
+      if (code !== 0) this.#freeFailed(code, element, ` (at index ${i})`);
+      seen.add(element);
+    }
+    for (let i = 0; i < count; i++) if (addresses[i] !== 0) this.free(addresses[i]!);
   }
 
   /** Copies addresses from an index on to the scratch area, as many as fit; returns how many. */
@@ -614,9 +913,9 @@ export class Pool implements Disposable {
   #freeSlow(address: unknown): void {
     const isAddress = typeof address === "number" && address >>> 0 === address;
     if (!isAddress || this.#state === "ended") return this.#freeFailed(INVALID, address);
-    const result = this.#free(this.handle, address | 0);
+    const result = this.#host ? this.#host.free(address) : this.#free(this.handle, address | 0);
     if (result !== 0) this.#freeEnded(result, address);
-    if (address !== 0) this.#freed(1);
+    if (address !== 0 && this.#within.lines.size > 0) this.#freed(1);
   }
 
   /** Some elements have come home, while anybody waits on the heap. */
@@ -633,14 +932,14 @@ export class Pool implements Disposable {
     }
   }
 
-  #freeFailed(code: number, address: unknown, where = ""): void {
-    if (address === 0) return;
+  #freeFailed(code: number, address: unknown, where = "", call = "free"): void {
+    if (address === 0 && call === "free") return;
     const isAddress = typeof address === "number" && address >>> 0 === address;
     const [name, why] = errors[this.#state === "open" ? code : CLOSED]!;
     const what = isAddress
       ? `${hex(address)} ${why}`
       : `address must be an integer from 0 to 2^32 - 1, got ${show(address)}`;
-    throw new MempoolError(name, `free: ${what}${where}; pool "${this.name}"`);
+    throw new MempoolError(name, `${call}: ${what}${where}; pool "${this.name}"`);
   }
 
   /** Nothing more is handed out. */

@@ -22,6 +22,8 @@ export interface SharedPool {
   readonly minNr: number;
   readonly maxNr: number;
   readonly zero: boolean;
+  /** Whether its elements are a host's own: then who attaches it gives its `backend`. */
+  readonly hosted: boolean;
 }
 
 /** An element that a dead thread had: see {@link Heap.reap}. */

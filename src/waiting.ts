@@ -53,6 +53,16 @@ export function every(milliseconds: number, keepsAlive: boolean, call: () => voi
   return () => clearInterval(timer as number);
 }
 
+/** How many waited, and how long: see PoolStats. */
+export interface Waits {
+  readonly waits: number;
+  readonly timeouts: number;
+  readonly aborts: number;
+  readonly waitTimes: readonly number[];
+}
+const TIMES = 32;
+export const NO_WAITS: Waits = { waits: 0, timeouts: 0, aborts: 0, waitTimes: new Array<number>(TIMES).fill(0) };
+
 interface Waiter {
   readonly call: string;
   readonly count: number;
@@ -74,6 +84,9 @@ export class Line {
   protected readonly within: HeapCore;
   protected readonly waiters = new Set<Waiter>();
   #stopTicking: (() => void) | undefined;
+  #timeouts = 0;
+  #aborts = 0;
+  readonly #times = [...NO_WAITS.waitTimes];
 
   constructor(pool: Pool, within: HeapCore) {
     this.pool = pool;
@@ -83,9 +96,11 @@ export class Line {
   /** Gets in line. */
   wait(call: string, count: number, timeout: number, signal: AbortSignal | undefined): Promise<number[]> {
     return new Promise((resolve, reject) => {
-      const deadline = clock.now() + timeout;
+      const start = clock.now();
+      const deadline = start + timeout;
       let timer: ReturnType<typeof setTimeout> | undefined;
       const waiter = waiterFor(call, count, (error) => {
+        this.count(start, error?.code);
         if (timer !== undefined) clearTimeout(timer);
         signal?.removeEventListener("abort", abort);
         if (error) reject(error);
@@ -206,6 +221,20 @@ export class Line {
     if (lines.size === (waits ? 1 : 0)) for (const pool of pools) pool.refresh();
   }
 
+  /** What {@link Pool.stats} says of those who waited. */
+  counts(): Waits {
+    const waitTimes = [...this.#times];
+    return { waits: waitTimes.reduce((a, b) => a + b), timeouts: this.#timeouts, aborts: this.#aborts, waitTimes };
+  }
+
+  /** Somebody has waited. */
+  protected count(start: number, code: ErrorCode | undefined): void {
+    if (code === "ERR_TIMEOUT") this.#timeouts++;
+    if (code === "ERR_ABORTED") this.#aborts++;
+    const microseconds = (clock.now() - start) * 1000;
+    this.#times[Math.max(0, Math.min(TIMES - 1, Math.floor(Math.log2(microseconds))))]!++;
+  }
+
   closedError(call: string): MempoolError {
     return this.error(call, "ERR_CLOSED", "is closed");
   }
@@ -235,17 +264,26 @@ export class SharedLine extends Line {
 
   override block(call: string, count: number, timeout: number): number[] {
     if (!mayBlock()) throw this.error(call, "ERR_WOULD_BLOCK", "has no element, and this thread must not be blocked");
-    const deadline = clock.now() + timeout;
+    const start = clock.now();
+    const deadline = start + timeout;
     const waiter = waiterFor(call, count, () => {});
     for (;;) {
-      if (this.#collect(waiter, Infinity)) return waiter.got;
+      let complete = this.#collect(waiter, Infinity);
       const left = deadline - clock.now();
-      const closed = this.pool.look();
+      const closed = !complete && this.pool.look();
       if (closed || left <= 0) {
         this.withdraw(waiter);
-        if (waiter.got.length === count) return waiter.got;
-        this.giveBack(waiter);
-        throw closed ? this.closedError(call) : this.timedOut(call, count, timeout);
+        complete = waiter.got.length === count;
+        if (!complete) {
+          this.giveBack(waiter);
+          const error = closed ? this.closedError(call) : this.timedOut(call, count, timeout);
+          this.count(start, error.code);
+          throw error;
+        }
+      }
+      if (complete) {
+        this.count(start, undefined);
+        return waiter.got;
       }
       // In pieces, so that this thread does not sleep on what others starve for.
       const { i32 } = this.pool.heap.views.refresh();
@@ -317,7 +355,7 @@ export class SharedLine extends Line {
   #leave(waiter: Waiter, place: number): boolean {
     this.#places--;
     const element = this.within.core.mempool_wait_end(this.pool.handle, place) >>> 0;
-    if (element !== 0) this.receive(waiter, this.pool.zeroed(element));
+    if (element !== 0) this.receive(waiter, this.pool.handed(element));
     return element !== 0;
   }
 

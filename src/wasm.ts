@@ -9,8 +9,16 @@ export interface Core {
   heap_attach(heap: number, label: number): number;
   heap_scratch(): number;
   heap_trim(): number;
-  heap_fail_nth(n: number): number;
-  mempool_create(size: number, align: number, minNr: number, maxNr: number): number;
+  heap_faults(): number;
+  mempool_create(size: number, align: number, minNr: number, maxNr: number, backend?: number): number;
+  mempool_resize(pool: number, minNr: number): number;
+  mempool_reshape(pool: number, size: number, align: number): number;
+  mempool_size(pool: number, element: number): number;
+  mempool_faults(pool: number): number;
+  mempool_stir(pool: number): void;
+  mempool_cell(pool: number, counts: number): number;
+  mempool_uncell(pool: number, cell: number, counted: number): number;
+  mempool_drain(pool: number): number;
   mempool_alloc(pool: number): number;
   mempool_zalloc(pool: number): number;
   mempool_alloc_preallocated(pool: number): number;
@@ -48,6 +56,7 @@ export interface Inspector {
   heap_check(heap: number, at: number): number;
   heap_stats(heap: number, at: number): void;
   mempool_stats(pool: number, at: number): void;
+  mempool_dip(pool: number): number;
   arena_stats(arena: number, at: number): void;
 }
 

@@ -143,9 +143,9 @@ describe.each(builds)("nth failure: $name", (build) => {
       const { heap, pool, verify } = scene(build);
       const run = prepare(heap, pool);
       const before = heap.stats();
-      heap.core.heap_fail_nth(n);
+      heap.faults({ nth: n });
       const ok = run();
-      const untouched = heap.core.heap_fail_nth(0) > 0;
+      const untouched = heap.faults() < n;
       verify();
       if (!untouched) refusals++;
       if (!ok) {

@@ -29,7 +29,7 @@ const mutants: readonly Mutant[] = [
     name: "short is said before the element is counted off",
     file: "mempool.ts",
     changes: [
-      ["  const element = reserveTake(pool);\n", "  nowShort(pool);\n  const element = reserveTake(pool);\n"],
+      ["    element = reserveTake(changetype<Epoch>(m.epoch));\n", "    nowShort(pool);\n    element = reserveTake(changetype<Epoch>(m.epoch));\n"],
       ["    m.taken++;\n    nowShort(pool);\n", "    m.taken++;\n"],
     ],
     caught: "one takes from the reserve, another frees, a third too",
@@ -100,8 +100,8 @@ const mutants: readonly Mutant[] = [
     changes: [
       ["  atomicStore<u8>(state, <u8>STATE_RESERVED);\n", ""],
       [
-        "    if (++i >= minNr) i = 0;\n  }\n",
-        "    if (++i >= minNr) i = 0;\n  }\n  atomicStore<u8>(state, <u8>STATE_RESERVED);\n",
+        "    if (++i >= slots) i = 0;\n  }\n",
+        "    if (++i >= slots) i = 0;\n  }\n  atomicStore<u8>(state, <u8>STATE_RESERVED);\n",
       ],
     ],
     caught: "the reserve",
@@ -120,7 +120,7 @@ const mutants: readonly Mutant[] = [
   {
     name: "two frees may each be the last",
     file: "mempool.ts",
-    changes: [["return !atomicLoad<u32>(room) && atomicSwap<u32>(room, 0, ENDED);", "return !atomicLoad<u32>(room);"]],
+    changes: [['return all && atomicSwap<u32>(wordOf(pool, offsetof<Pool>("ended")), 0, 1);', "return all;"]],
     caught: "exit and the last free",
   },
   {
@@ -138,7 +138,7 @@ const mutants: readonly Mutant[] = [
   {
     name: "who reaps does not look whether the element was handed over",
     file: "reap.ts",
-    changes: [["      if (ofPool && handedOver(changetype<Pool>(cache), element)) continue;\n", ""]],
+    changes: [["      if (ofPool && handedOver(pool, element)) continue;\n", ""]],
     caught: "death while freeing for who waits",
   },
 ];
