@@ -339,7 +339,8 @@ function checkMagazine(pool: Pool, m: Magazine, thread: u32): u32 {
   const free = !pool.closed && !pool.short;
   if (
     rounds > max<u32>(1, m.capacity) ||
-    (open && (m.floor != m.first || pool.closed || m.epoch != pool.epoch || (m.limit && (!free || m.limit != magazineEnd(m)))))
+    (open &&
+      (m.floor != m.first || pool.closed || m.epoch != pool.epoch || (m.limit && (!free || m.limit != magazineEnd(m)))))
   ) {
     problem(BAD_GATE, at, <u32>m.floor, <u32>m.limit);
   }

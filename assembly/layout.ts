@@ -494,7 +494,12 @@ export function checkLayout(): void {
   assert(offsetof<Faults>() == offsetof<Heap>() - offsetof<Heap>("faults"));
   assert(!(offsetof<Magazine>("floor") & 7) && offsetof<Magazine>("limit") == offsetof<Magazine>("floor") + 4);
   assert(!(offsetof<Thread>("run") & 7) && offsetof<Thread>() == 1 << THREAD_SHIFT);
-  assert(offsetof<Pool>() <= RECORD && offsetof<Epoch>() <= RECORD && offsetof<Arena>() <= RECORD && MAX_THREADS << 2 <= RECORD);
+  assert(
+    offsetof<Pool>() <= RECORD &&
+      offsetof<Epoch>() <= RECORD &&
+      offsetof<Arena>() <= RECORD &&
+      MAX_THREADS << 2 <= RECORD,
+  );
   assert(HEAP_AT_ZERO + HEAP_BYTES <= HEAP_PAGES << PAGE_SHIFT);
 }
 

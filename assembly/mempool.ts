@@ -59,7 +59,17 @@ import {
 } from "./layout";
 import { listPush, listRemove, lock, tryLock, unlock } from "./list";
 import { entryAt, entryIn, leafAt } from "./pages";
-import { freeSlots, makeSlots, minNr, missing, reserveFill, reservePut, reserveTake, setMinNr } from "./reserve";
+import {
+  freeSlots,
+  makeSlots,
+  minNr,
+  missing,
+  reserveFill,
+  reservePut,
+  reserveTake,
+  reserveTrim,
+  setMinNr,
+} from "./reserve";
 import {
   cacheInit,
   cacheOf,
@@ -258,7 +268,7 @@ function hasEmptied(epoch: Epoch): bool {
 /** Ends an epoch: what is in its reserve goes back, and what comes home goes to its slabs. */
 export function endEpoch(epoch: Epoch): void {
   setMinNr(epoch, 0);
-  emptyReserve(epoch);
+  reserveTrim(epoch);
   slabSweepAll(epoch);
 }
 
@@ -288,10 +298,7 @@ export function mempool_resize(m: Magazine, minNr: u32): i32 {
   else {
     setMinNr(epoch, minNr);
     if (missing(epoch) > 0) nowShort(pool);
-    while (epoch.backend != BACKEND_HOST && missing(epoch) < 0) {
-      const element = reserveTake(epoch);
-      if (element) elementReturn(element, stateAt(element));
-    }
+    reserveTrim(epoch);
     if (missing(epoch) > 0) {
       epoch.unfilled = 1;
       if (!fillIn(pool, epoch) && !(reclaimFor(m) && reserveFill(epoch))) result = 0;

@@ -345,11 +345,13 @@ function reapHand(dead: Thread): bool {
       if (slot) full++;
       if (slot == <u32>element) there = true;
     }
-    if (anyHand(epoch) || !atomicSwap<u32>(changetype<usize>(epoch) + offsetof<Epoch>("currNr"), counted, full)) continue;
+    if (anyHand(epoch) || !atomicSwap<u32>(changetype<usize>(epoch) + offsetof<Epoch>("currNr"), counted, full))
+      continue;
     dead.hand = 0;
     const state = stateAt(element);
     // If it is in nobody's slot and hand, it is ours by this swap; who takes it from a slot swaps too.
-    if (!there && atomicSwap<u8>(state, <u8>STATE_RESERVED, <u8>stateCached())) giveBack(changetype<Pool>(epoch.pool), element, state);
+    if (!there && atomicSwap<u8>(state, <u8>STATE_RESERVED, <u8>stateCached()))
+      giveBack(changetype<Pool>(epoch.pool), element, state);
     return true;
   }
   return false;

@@ -15,8 +15,8 @@
  *   and then looks at the count again: of the two, one sees the other.
  */
 import { atomicAdd, atomicLoad, atomicStore, atomicSwap, THREADS } from "./atomics";
-import { BATCH, Epoch, scratch, self, Slots, STATE_RESERVED, Thread } from "./layout";
-import { ownAlloc, ownFree, slabRefill, slabReturn, stateAt, stateCached } from "./slab";
+import { BACKEND_HOST, BATCH, Epoch, scratch, self, Slots, STATE_RESERVED, Thread } from "./layout";
+import { elementReturn, ownAlloc, ownFree, slabRefill, slabReturn, stateAt, stateCached } from "./slab";
 
 const SLOTS_HEADER: u32 = offsetof<Slots>();
 /** One element more, in the word of both counts. */
@@ -129,7 +129,20 @@ export function reservePut(epoch: Epoch, element: usize, state: usize): bool {
     if (++i >= slots) i = 0;
   }
   announce(0);
+  // It was counted before minNr became less, and came after who took out what was above.
+  if (missing(epoch) < 0) reserveTrim(epoch);
   return true;
+}
+
+/** What is above minNr goes back to the slabs; but what is in a host's cells, the host takes out. */
+export function reserveTrim(epoch: Epoch): void {
+  if (epoch.backend == BACKEND_HOST) return;
+  while (missing(epoch) < 0) {
+    const element = reserveTake(epoch);
+    // Another has it in hand: who puts it in looks again, and who takes it out is one to trim.
+    if (!element) break;
+    elementReturn(element, stateAt(element));
+  }
 }
 
 /** Takes an element out, into this thread's hands; 0 if there is none. The caller sets `short`. */

@@ -14,7 +14,19 @@
  */
 import { atomicAdd, atomicLoad, atomicNotify, atomicStore, atomicSwap, atomicWait, THREADS } from "./atomics";
 import { refill, roundsIn } from "./cache";
-import { Epoch, Magazine, Pool, ROUND, STATE_LIVE, Thread, threadAt, Waiter, WAITERS, WAITING, WOKEN_CLOSED } from "./layout";
+import {
+  Epoch,
+  Magazine,
+  Pool,
+  ROUND,
+  STATE_LIVE,
+  Thread,
+  threadAt,
+  Waiter,
+  WAITERS,
+  WAITING,
+  WOKEN_CLOSED,
+} from "./layout";
 import {
   isClosed,
   magazineAt,

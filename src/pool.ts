@@ -573,7 +573,10 @@ export class Pool implements Disposable {
   /** Bytes in this element, which is out: what `elementSize` was when it was handed out. Throws as `free` does. O(1). */
   sizeOf(address: number): number {
     const isAddress = typeof address === "number" && address >>> 0 === address && address !== 0;
-    const code = isAddress && !this.#host && this.#state !== "ended" ? this.#within.core.mempool_free_check(this.handle, address) : INVALID;
+    const code =
+      isAddress && !this.#host && this.#state !== "ended"
+        ? this.#within.core.mempool_free_check(this.handle, address)
+        : INVALID;
     if (code !== 0) this.#freeFailed(code, address, "", "sizeOf");
     return this.#within.core.mempool_size(this.handle, address);
   }

@@ -28,6 +28,7 @@ import {
   type CoreCase,
   type View,
 } from "./parts.ts";
+import { sizing } from "./sizing.ts";
 
 /** Whether the reserve has `count` elements. */
 const reserveFull = (count: number): Partial<CoreCase> => ({
@@ -85,6 +86,7 @@ function ending(name: string, shape: Shape, threads: ((view: View) => Part)[], m
 }
 
 export const cases: readonly CoreCase[] = [
+  ...sizing,
   usual("alloc and free", {}, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),
   usual("alloc and free, warm", { warm: 2 }, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),
   usual(

@@ -1,5 +1,5 @@
 /** Every operation against every other, on small pools. A third thread does nothing until the end, and then looks. */
-import { call } from "./machine.ts";
+import { call, look } from "./machine.ts";
 import {
   alloc,
   allocAndFree,
@@ -20,6 +20,16 @@ const operations: Readonly<Record<string, (view: View, t: number, nth: number) =
   "alloc and free": function* both(view, t) {
     return ended(yield* allocAndFree(view, t));
   },
+  bulk: function* bulk({ context, notes }, t) {
+    const array = yield call("heap_scratch");
+    if (yield call("mempool_alloc_bulk", context.handles[t]!, array, 2)) {
+      for (let i = 0; i < 2; i++) notes.push(yield look(array + 4 * i));
+    }
+    return 0;
+  },
+  grow: (view, t) => resize(view, t, 1),
+  shrink: (view, t) => resize(view, t, 0),
+  reshape: (view, t) => reshape(view, t),
   preallocated: (view, t) => alloc(view, t, "mempool_alloc_preallocated"),
   free: function* freeing(view, t, nth) {
     return ended(yield* free(view, t, view.context.elements[nth]!));
@@ -41,10 +51,26 @@ const operations: Readonly<Record<string, (view: View, t: number, nth: number) =
   },
 };
 
+/** To all of maxNr, or to nothing. */
+function* resize({ context }: View, t: number, share: number): Part {
+  return yield call("mempool_resize", context.handles[t]!, context.maxNr * share);
+}
+
+function* reshape({ context }: View, t: number): Part {
+  return yield call("mempool_reshape", context.handles[t]!, 2000, 8);
+}
+
 function* nothing(): Part {
   return yield call("heap_thread");
 }
 
+/** Those that were there first are searched on all shapes; the others on those that tell most. */
+const late = ["bulk", "grow", "shrink", "reshape"];
+const few = [
+  { minNr: 0, maxNr: 1 },
+  { minNr: 1, maxNr: 2 },
+  { minNr: 2, maxNr: 2 },
+];
 const shapes = [1, 2, 3].flatMap((maxNr) => [0, 1, 2].flatMap((minNr) => (minNr <= maxNr ? { minNr, maxNr } : [])));
 
 function one(a: string, b: string, { minNr, maxNr }: { minNr: number; maxNr: number }): CoreCase[] {
@@ -62,5 +88,7 @@ function one(a: string, b: string, { minNr, maxNr }: { minNr: number; maxNr: num
 const names = Object.keys(operations);
 
 export const matrix: readonly CoreCase[] = names.flatMap((a, i) =>
-  names.slice(i).flatMap((b) => shapes.flatMap((shape) => one(a, b, shape))),
+  names
+    .slice(i)
+    .flatMap((b) => (late.includes(a) || late.includes(b) ? few : shapes).flatMap((shape) => one(a, b, shape))),
 );

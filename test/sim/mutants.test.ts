@@ -29,7 +29,10 @@ const mutants: readonly Mutant[] = [
     name: "short is said before the element is counted off",
     file: "mempool.ts",
     changes: [
-      ["    element = reserveTake(changetype<Epoch>(m.epoch));\n", "    nowShort(pool);\n    element = reserveTake(changetype<Epoch>(m.epoch));\n"],
+      [
+        "    element = reserveTake(changetype<Epoch>(m.epoch));\n",
+        "    nowShort(pool);\n    element = reserveTake(changetype<Epoch>(m.epoch));\n",
+      ],
       ["    m.taken++;\n    nowShort(pool);\n", "    m.taken++;\n"],
     ],
     caught: "one takes from the reserve, another frees, a third too",

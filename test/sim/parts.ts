@@ -24,6 +24,7 @@ export interface Context {
   readonly elements: readonly number[];
   /** The same, but no script frees them. */
   readonly kept: readonly number[];
+  readonly maxNr: number;
 }
 
 /** `notes` are the elements a thread has been handed out and has not begun to free. */
@@ -50,6 +51,8 @@ export interface Shape {
   readonly warm?: number;
   /** An element's size. */
   readonly size?: number;
+  /** As assembly/layout.ts numbers them. */
+  readonly backend?: number;
 }
 
 export const PAGES = 2;
@@ -63,12 +66,24 @@ const BAD_TAKEN = 10;
 
 export function setup(
   count: number,
-  { minNr = 0, maxNr = NONE, held = 0, kept = 0, between = 0, joined = count, warm = 0, size = SIZE }: Shape,
+  {
+    minNr = 0,
+    maxNr = NONE,
+    held = 0,
+    kept = 0,
+    between = 0,
+    joined = count,
+    warm = 0,
+    size = SIZE,
+    backend = 0,
+  }: Shape,
 ) {
   return (cores: readonly Exports[]): Context => {
     const heap = cores[0]!["heap_create"]!(0, PAGES * 65536, PAGES * 16, 0);
     for (let t = 1; t < joined; t++) need(cores[t]!["heap_attach"]!(heap, t + 1), "heap_attach");
-    const handles = [need(cores[0]!["mempool_create"]!(size, 8, minNr, maxNr), "mempool_create")];
+    const handles = [
+      need(cores[0]!["mempool_create"]!(size, Math.min(size, 8), minNr, maxNr, backend), "mempool_create"),
+    ];
     const pool = cores[0]!["mempool_pool"]!(handles[0]!);
     for (let t = 1; t < joined; t++) handles.push(need(cores[t]!["mempool_attach"]!(pool), "mempool_attach"));
     for (let t = 0; t < joined; t++) {
@@ -81,7 +96,7 @@ export function setup(
     // Every second one.
     const out = all.filter((_, i) => i % 2 === 0 || i >= 2 * between);
     for (const element of all) if (!out.includes(element)) cores[0]!["mempool_free"]!(handles[0]!, element);
-    return { heap, pool, handles, elements: out.slice(0, held), kept: out.slice(held) };
+    return { heap, pool, handles, elements: out.slice(0, held), kept: out.slice(held), maxNr };
   };
 }
 

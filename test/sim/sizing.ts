@@ -1,0 +1,177 @@
+/** Cases of resize, reshape and a host's own backend. */
+// A script stands where it is used, like the others of its case.
+/* oxlint-disable unicorn/consistent-function-scoping */
+import { call, gone, post, take, type Run } from "./machine.ts";
+import {
+  alloc,
+  allocAndFree,
+  free,
+  heir,
+  inLineUntil,
+  results,
+  sound,
+  usual,
+  type Context,
+  type CoreCase,
+  type Part,
+  type View,
+} from "./parts.ts";
+
+const NOT_NOW = -7;
+const UNWANTED = 2;
+const LARGER = 2000;
+const HOST = 3;
+
+function* resize({ context }: View, t: number, minNr: number): Part {
+  return yield call("mempool_resize", context.handles[t]!, minNr);
+}
+
+function* reshape({ context }: View, t: number, size = LARGER): Part {
+  return yield call("mempool_reshape", context.handles[t]!, size, 8);
+}
+
+/** The size of what it allocates once the other has said that it has reshaped. */
+function* sizeAfter(view: View, t: number, how: string): Part {
+  yield take("reshaped");
+  const element = yield* alloc(view, t, how);
+  return element ? yield call("mempool_size", view.context.handles[t]!, element) : 0;
+}
+
+function* reshapeAndSay(view: View, t: number): Part {
+  const result = yield* reshape(view, t);
+  yield post("reshaped", 1);
+  return result;
+}
+
+/** Frees to a pool with a host's backend, as the host does. */
+function* freeCell(view: View, t: number, cell: number): Part {
+  const at = view.notes.indexOf(cell);
+  if (at >= 0) view.notes.splice(at, 1);
+  const result = yield call("mempool_free", view.context.handles[t]!, cell);
+  return result === UNWANTED ? yield call("mempool_uncell", view.context.handles[t]!, cell, 0) : result;
+}
+
+function* cellAndFree(view: View, t: number): Part {
+  let cell = yield call("mempool_cell", view.context.handles[t]!, 1);
+  if (!cell) cell = yield call("mempool_alloc", view.context.handles[t]!);
+  if (!cell) return 0;
+  view.notes.push(cell);
+  return yield* freeCell(view, t, cell);
+}
+
+/** Everything handed out goes home as the host would bring it, and the heap is sound. */
+function hosted({ cores, context, notes, ...run }: Run<Context>): string | void {
+  for (const cell of [...notes.flat(), ...context.kept]) {
+    const result = cores[0]!["mempool_free"]!(context.handles[0]!, cell);
+    if (result === UNWANTED) cores[0]!["mempool_uncell"]!(context.handles[0]!, cell, 0);
+    else if (result !== 0) return `free of ${cell}: ${result}`;
+  }
+  return sound({ cores, context, notes, ...run });
+}
+
+const ofHost = (name: string, shape: Parameters<typeof usual>[1], threads: ((view: View) => Part)[]): CoreCase => ({
+  ...usual(name, { ...shape, size: 4, backend: HOST }, threads),
+  check: hosted,
+});
+
+export const sizing: readonly CoreCase[] = [
+  ...["mempool_alloc", "mempool_alloc_preallocated"].map((how) =>
+    usual(
+      `no old size after a reshape: ${how}`,
+      { minNr: 1, maxNr: 16, warm: 1 },
+      [(a) => reshapeAndSay(a, 0), (b) => sizeAfter(b, 1, how)],
+      results((a, b) => a === 1 && b === LARGER),
+    ),
+  ),
+  usual(
+    "reshape serves who waits",
+    { maxNr: 1, kept: 1 },
+    [(a) => reshape(a, 0), (b) => inLineUntil(b, 1)],
+    results((a, b) => a === 1 && b !== 0),
+  ),
+  usual(
+    "reshape twice while another allocates and frees",
+    { minNr: 1, maxNr: 2, warm: 1 },
+    [
+      function* a(view) {
+        yield* reshape(view, 0);
+        return yield* reshape(view, 0, 1000);
+      },
+      (b) => allocAndFree(b, 1),
+    ],
+    { mode: { preemptions: 3 } },
+  ),
+  usual(
+    "reshape three times while another holds the first size",
+    { minNr: 1, maxNr: 2, held: 1 },
+    [
+      function* a(view) {
+        yield* reshape(view, 0);
+        yield* reshape(view, 0, 1000);
+        return yield* reshape(view, 0, 500);
+      },
+      (b) => free(b, 1, b.context.elements[0]!),
+    ],
+    { mode: { preemptions: 2 } },
+  ),
+  usual(
+    "two resize",
+    { minNr: 1, maxNr: 2 },
+    [(a) => resize(a, 0, 2), (b) => resize(b, 1, 0)],
+    results((a, b) => [a, b].every((result) => result === 1 || result === NOT_NOW) && (a === 1 || b === 1)),
+  ),
+  usual(
+    "resize and reshape",
+    { minNr: 1, maxNr: 2 },
+    [(a) => resize(a, 0, 2), (b) => reshape(b, 1)],
+    results((a, b) => [a, b].every((result) => result === 1 || result === NOT_NOW) && (a === 1 || b === 1)),
+  ),
+  usual(
+    "grow while two free",
+    { minNr: 0, maxNr: 3, held: 2 },
+    [(a) => resize(a, 0, 3), (b) => free(b, 1, b.context.elements[0]!), (c) => free(c, 2, c.context.elements[1]!)],
+    { mode: { preemptions: 2 } },
+  ),
+  usual(
+    "shrink while one takes and another frees",
+    { minNr: 2, maxNr: 3, held: 1 },
+    [
+      (a) => resize(a, 0, 0),
+      (b) => alloc(b, 1, "mempool_alloc_preallocated"),
+      (c) => free(c, 2, c.context.elements[0]!),
+    ],
+    { mode: { preemptions: 2 } },
+  ),
+  usual("death in growing", { minNr: 1, maxNr: 3 }, [(a) => resize(a, 0, 3), heir], { fatal: 0 }),
+  usual("death in shrinking", { minNr: 2, maxNr: 2 }, [(a) => resize(a, 0, 0), heir], { fatal: 0 }),
+  usual("death in reshape", { minNr: 1, maxNr: 2, kept: 1 }, [(a) => reshape(a, 0), heir], { fatal: 0 }),
+  usual("death in reshape, warm", { minNr: 1, warm: 1 }, [(a) => reshape(a, 0), heir], { fatal: 0 }),
+  usual(
+    "after a death in reshape another may",
+    { minNr: 1, maxNr: 2 },
+    [
+      (a) => reshape(a, 0),
+      function* b(view) {
+        if (yield gone(0)) yield call("heap_reap", 0);
+        return yield* reshape(view, 1, 3000);
+      },
+    ],
+    { fatal: 0, check: ({ results: list }) => (list[1] === 1 ? undefined : `results ${list.join()}`) },
+  ),
+  ofHost("two cells", { minNr: 1, maxNr: 2 }, [(a) => cellAndFree(a, 0), (b) => cellAndFree(b, 1)]),
+  ofHost("one cell for two", { minNr: 1, maxNr: 1 }, [(a) => cellAndFree(a, 0), (b) => cellAndFree(b, 1)]),
+  ofHost("a cell goes to who waits", { minNr: 0, maxNr: 1, kept: 0 }, [
+    function* a(view) {
+      const cell = yield call("mempool_cell", view.context.handles[0]!, 1);
+      yield post("cell", cell);
+      return yield* freeCell(view, 0, cell);
+    },
+    function* b(view) {
+      yield take("cell");
+      const place = yield call("mempool_wait_begin", view.context.handles[1]!, 0);
+      const cell = yield call("mempool_wait_end", view.context.handles[1]!, place);
+      if (cell) view.notes.push(cell);
+      return cell;
+    },
+  ]),
+];
