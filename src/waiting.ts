@@ -61,7 +61,7 @@ export interface Waits {
   readonly waitTimes: readonly number[];
 }
 const TIMES = 32;
-export const NO_WAITS: Waits = { waits: 0, timeouts: 0, aborts: 0, waitTimes: new Array<number>(TIMES).fill(0) };
+export const NO_WAITS: Waits = { waits: 0, timeouts: 0, aborts: 0, waitTimes: Array.from({ length: TIMES }, () => 0) };
 
 interface Waiter {
   readonly call: string;

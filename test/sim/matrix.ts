@@ -65,7 +65,7 @@ function* nothing(): Part {
 }
 
 /** Those that were there first are searched on all shapes; the others on those that tell most. */
-const late = ["bulk", "grow", "shrink", "reshape"];
+const late = new Set(["bulk", "grow", "shrink", "reshape"]);
 const few = [
   { minNr: 0, maxNr: 1 },
   { minNr: 1, maxNr: 2 },
@@ -88,7 +88,5 @@ function one(a: string, b: string, { minNr, maxNr }: { minNr: number; maxNr: num
 const names = Object.keys(operations);
 
 export const matrix: readonly CoreCase[] = names.flatMap((a, i) =>
-  names
-    .slice(i)
-    .flatMap((b) => (late.includes(a) || late.includes(b) ? few : shapes).flatMap((shape) => one(a, b, shape))),
+  names.slice(i).flatMap((b) => (late.has(a) || late.has(b) ? few : shapes).flatMap((shape) => one(a, b, shape))),
 );
