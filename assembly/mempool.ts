@@ -296,13 +296,12 @@ export function mempool_resize(m: Magazine, minNr: u32): i32 {
   else if (minNr > epoch.maxNr || !isPossible(epoch.size, epoch.align, minNr)) result = NO_MEMORY;
   else if (!makeSlots(epoch, minNr) && !(reclaimFor(m) && makeSlots(epoch, minNr))) result = NO_MEMORY;
   else {
+    // Until it has once been full.
+    epoch.unfilled = 1;
     setMinNr(epoch, minNr);
     if (missing(epoch) > 0) nowShort(pool);
     reserveTrim(epoch);
-    if (missing(epoch) > 0) {
-      epoch.unfilled = 1;
-      if (!fillIn(pool, epoch) && !(reclaimFor(m) && reserveFill(epoch))) result = 0;
-    }
+    if (!fillIn(pool, epoch) && !(reclaimFor(m) && reserveFill(epoch))) result = 0;
     notShort(m);
   }
   unclaim(pool);

@@ -61,7 +61,7 @@ import {
 import { lockAt, relink, tryLock, unlock } from "./list";
 import { clearedRest, endEpoch, firstEpoch, magazineAt, places, reclaim, summon } from "./mempool";
 import { bitsAt, bitsSet, entryAt, entryOf, entryTag, entryWrite, runFree, runSettled } from "./pages";
-import { currNr, slotAt, slotCount } from "./reserve";
+import { currNr, reserveTrim, slotAt, slotCount } from "./reserve";
 import {
   cacheOf,
   elementReturn,
@@ -382,8 +382,10 @@ function reapHandles(number: u32): void {
     }
     if (pool.maker == number + 1) {
       // A pool it was just making is nobody's. Of an epoch it was making, or ending, nothing more is handed out.
-      if (pool.made) endOthers(pool);
-      else {
+      if (pool.made) {
+        endOthers(pool);
+        reserveTrim(changetype<Epoch>(pool.epoch));
+      } else {
         pool.closed = 1;
         clearedRest(pool);
       }

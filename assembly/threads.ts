@@ -170,10 +170,13 @@ export function mempool_detach(m: Magazine): bool {
 function leave(m: Magazine): void {
   const pool = poolOf(m);
   leaveLine(m);
-  flush(m, roundsIn(m));
+  do {
+    flush(m, roundsIn(m));
+    // Who serves others may be left with what nobody wants any more.
+    attend(m);
+  } while (roundsIn(m));
   atomicStore<u64>(changetype<usize>(m) + offsetof<Magazine>("floor"), GATE_SHUT);
   magazineShrink(m);
-  attend(m);
   // No epoch's: when this thread comes again, it looks.
   atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("epoch"), 0);
   atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("live"), 0);

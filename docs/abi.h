@@ -9,7 +9,7 @@
  * One instance serves one heap, and in core.shared.wasm is one of its threads: at most 64. Instances, and handles of pools,
  * are not shared: each thread has its own. mempool_alloc and mempool_free, and what is made of them, never wait for another
  * thread. Those that may, for some tens of milliseconds, while another has the lock of the heap's lists, say so. Only
- * mempool_alloc_wait sleeps. The version is 2; a change that breaks a caller raises it.
+ * mempool_alloc_wait sleeps. The version is 3; a change that breaks a caller raises it.
  */
 #ifndef WASM_MEMPOOL_ABI_H
 #define WASM_MEMPOOL_ABI_H
@@ -46,11 +46,18 @@ address heap_scratch(void);
  */
 uint32_t heap_trim(void);
 
-/*
- * Fault injection: the nth request for pages from now on is refused, once. 0 takes that back. Returns how many requests
- * were still to come before the last call's would have been refused.
- */
-uint32_t heap_fail_nth(uint32_t n);
+/* Requests to be refused although they could be served, for tests: see assembly/faults.ts. */
+struct mempool_faults {
+  uint32_t on;    /* 0: none is refused, and none counted */
+  uint32_t calls; /* requests since */
+  uint32_t nth;   /* this one is refused; 0: none for its number */
+  uint32_t rate;  /* of 2^32 so many are, chosen by the seed; 0xffffffff: all */
+  uint32_t seed;
+  uint32_t pages; /* of a heap: the most pages it grows to; 0: as without */
+};
+
+/* Where the host writes a struct mempool_faults for requests for pages. */
+address heap_faults(void);
 
 /* ---- mempool ---- */
 
@@ -63,7 +70,18 @@ enum {
   MEMPOOL_INTERIOR_FREE = -3,   /* inside an element */
   MEMPOOL_MISALIGNED_FREE = -4, /* no multiple of the pool's alignment */
   MEMPOOL_INVALID_ADDRESS = -5, /* never handed out by a pool */
-  MEMPOOL_CLOSED = -6           /* after mempool_exit: anything but an element still out */
+  MEMPOOL_CLOSED = -6,          /* after mempool_exit: anything but an element still out */
+  MEMPOOL_NOT_NOW = -7,         /* resize, reshape: another thread is just doing that */
+  MEMPOOL_NO_MEMORY = -8,       /* resize, reshape */
+  MEMPOOL_UNWANTED = 2          /* free of a cell: its element is the host's again, and then mempool_uncell */
+};
+
+/* Where a pool's elements come from. */
+enum {
+  MEMPOOL_SLAB = 0,  /* slabs; empty ones go back to the heap */
+  MEMPOOL_PAGES = 1, /* the same, but no thread caches any: for elements of whole pages */
+  MEMPOOL_BUMP = 2,  /* one after the other; all memory goes back at once when the pool has ended */
+  MEMPOOL_HOST = 3   /* the host: see mempool_cell */
 };
 
 /*
@@ -71,7 +89,28 @@ enum {
  * size: 1 to 2^24 bytes. align: a power of two to 4096. min_nr: to 2^28, not above max_nr. max_nr: the most elements
  * cached, in reserve and handed out together; 0xffffffff: no cap. O(min_nr). May wait for the lock.
  */
-pool mempool_create(uint32_t size, uint32_t align, uint32_t min_nr, uint32_t max_nr);
+pool mempool_create(uint32_t size, uint32_t align, uint32_t min_nr, uint32_t max_nr, uint32_t backend);
+
+/*
+ * Sets min_nr: what is above it goes back to the slabs, what is missing is taken from them, and who waits is served. 1; or 0
+ * if memory is short: later frees fill it; or MEMPOOL_CLOSED, _NO_MEMORY or _NOT_NOW, and nothing has changed. O(change).
+ */
+int32_t mempool_resize(pool p, uint32_t min_nr);
+
+/*
+ * From here on elements have this size, with a reserve of them, filled first. Those of the old size stay valid until they
+ * are freed, as ever. 1; or MEMPOOL_CLOSED, _NO_MEMORY or _NOT_NOW, and nothing has changed. O(min_nr).
+ */
+int32_t mempool_reshape(pool p, uint32_t size, uint32_t align);
+
+/* The size of an element that is out; of 0, that of elements handed out from now on. */
+uint32_t mempool_size(pool p, address element);
+
+/* Where the host writes a struct mempool_faults for calls of the backend, and then calls mempool_stir. */
+address mempool_faults(pool p);
+
+/* Has all threads look at the pool again before they hand out or take back anything. */
+void mempool_stir(pool p);
 
 /* An element: from the cache, slabs, growth, then the reserve, then after reclaim; else 0. O(1), but for reclaim. */
 address mempool_alloc(pool p);
@@ -106,6 +145,23 @@ uint32_t mempool_mark(pool p, address array, uint32_t count, uint32_t mark);
  * May be called again.
  */
 uint32_t mempool_exit(pool p);
+
+/*
+ * Of a pool with MEMPOOL_HOST, made with size 4: each element is a cell, whose word is an element of the host's. To
+ * allocate: mempool_cell; if there is one, and its word is 0, the host allocates and writes the word; if it cannot, it gives
+ * the cell back by mempool_uncell and tries mempool_alloc, which takes of the reserve alone. To free: mempool_free; if that
+ * returns MEMPOOL_UNWANTED, the host takes its element back, writes 0, and calls mempool_uncell. The reserve is filled by
+ * allocating and freeing, and emptied, after mempool_exit and when a resize made it smaller, by mempool_drain.
+ */
+
+/* A cell, handed out, counted as an allocation or not; 0 if there is none. */
+address mempool_cell(pool p, uint32_t counts);
+
+/* Takes a cell back whose word is 0; `counted`: as if it had never been had. Returns what mempool_free does. */
+int32_t mempool_uncell(pool p, address cell, uint32_t counted);
+
+/* A cell, handed out, of a closed pool's reserve, or of what is above min_nr; 0 if there is none. */
+address mempool_drain(pool p);
 
 /* ---- arena: its thread's alone ---- */
 
@@ -166,7 +222,7 @@ uint32_t mempool_detach(pool p);
 /* 1 if the last element of a closed pool has come home. */
 uint32_t mempool_ended(pool p);
 
-/* The first element above `after` that was handed out to `thread` and not freed since; 0 if there is none. */
+/* The first element above `after` that was handed out to `thread` (-1: to any) and not freed since; 0 if there is none. */
 address mempool_next_live(pool p, address after, uint32_t thread);
 
 /*
@@ -194,10 +250,14 @@ uint32_t heap_check(address heap, address at);
 void heap_stats(address heap, address at);
 
 /*
- * Ten doubles: elements in reserve; handed out; in caches; the fewest there ever were in reserve; allocations served by
- * cache and slabs, by the reserve in need, by the reserve on request; refused; slabs; bytes of slabs.
+ * Sixteen doubles: elements in reserve; handed out; in caches; the fewest there ever were in reserve; allocations served by
+ * cache and slabs, by the reserve in need, by the reserve on request; refused; slabs; bytes of slabs; min_nr; an element's
+ * size; sizes of which there are slabs; the most elements handed out; reclaims; bytes from one element to the next.
  */
 void mempool_stats(pool p, address at);
+
+/* The fewest elements in the reserve since the last call. */
+uint32_t mempool_dip(pool p);
 
 /* Three doubles: bytes handed out; bytes held; chunks. */
 void arena_stats(arena a, address at);

@@ -40,7 +40,7 @@ const titles = {
 };
 
 async function bundle(quick) {
-  const options = quick ? { ROUNDS: 7, SAMPLE_MS: 4, WARM_MS: 60 } : { ROUNDS: 11, SAMPLE_MS: 5, WARM_MS: 80 };
+  const options = quick ? { ROUNDS: 5, SAMPLE_MS: 4, WARM_MS: 40 } : { ROUNDS: 11, SAMPLE_MS: 5, WARM_MS: 80 };
   const { outputFiles } = await build({
     entryPoints: [join(root, "bench/runtimes/program.mjs")],
     bundle: true,

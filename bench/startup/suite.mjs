@@ -179,7 +179,8 @@ export const suite = {
     const wanted = (...names) => only === undefined || names.some((name) => only.includes(name));
     execFileSync(process.execPath, [fileURLToPath(new URL("../../scripts/build.mjs", import.meta.url)), "--quiet"]);
     progress(0, "building the sides");
-    const { there, notRun } = await prepare();
+    const alone = only !== undefined && only.every((name) => name === "memory-used");
+    const { there, notRun } = alone ? { there: [], notRun: [] } : await prepare();
     const ours = there.find(({ side }) => side === OURS);
     const sides = [...there, { ...ours, side: SAME }];
     const versions = (side) => {
@@ -188,7 +189,7 @@ export const suite = {
     };
     const tables = [];
     if (wanted("startup-total", "startup-phases")) {
-      const samples = await sample(sides, quick ? 7 : 41, {
+      const samples = await sample(sides, quick ? 5 : 41, {
         random,
         flags: [],
         progress: (part) => progress(0.05 + 0.65 * part, "cold processes"),

@@ -13,7 +13,7 @@ function instance(file: string, memory?: WebAssembly.Memory): Core & { readonly 
 describe("the ABI", () => {
   test("core.wasm makes a heap of the memory it starts with, and grows it", () => {
     const core = instance("core.wasm");
-    expect(core.abi_version()).toBe(2);
+    expect(core.abi_version()).toBe(3);
     expect(core.memory.buffer.byteLength).toBe(65536);
     expect(core.heap_create(0, 65536, 1 << 20, 1)).not.toBe(0);
     const pool = core.mempool_create(100, 4, 3, -1);

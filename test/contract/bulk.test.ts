@@ -32,7 +32,7 @@ const ONE_PIECE = 256;
 function stateButFailures(heap: Heap, pool: Pool, count: number): unknown {
   usedAfterTrim(heap);
   const { failures: _failures, cached: _cached, ...counters } = pool.stats();
-  const { allocs, frees, slabHits, reserveHits, lowestCurrNr, ...rest } = counters;
+  const { allocs, frees, slabHits, reserveHits, lowestCurrNr, reclaims: _reclaims, ...rest } = counters;
   const whole = count <= ONE_PIECE ? { allocs, frees, slabHits, reserveHits, lowestCurrNr } : { live: allocs - frees };
   return { ...rest, ...whole, pools: heap.stats().pools };
 }
