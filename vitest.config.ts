@@ -6,7 +6,7 @@ const counts = process.env["WASM_COVERAGE"];
 const searches = ["test/sim/cases.test.ts", "test/sim/mutants.test.ts"];
 const elsewhere = ["test/browser/**", "test/runtimes/**", ...searches];
 /** Those of what is built and packed, which run no code of ours in their own process. */
-const ofThePackage = ["golden", "packaging", "bundlers", "raid1", "sim", "threads"].map((name) => `test/${name}/**`);
+const ofThePackage = ["counts", "golden", "packaging", "bundlers", "raid1", "sim", "threads"].map((name) => `test/${name}/**`);
 
 export default defineConfig({
   test: {

@@ -459,6 +459,10 @@ export class Heap {
   reaped: u32;
   /** Who changes the lists of pools and arenas, and the threads: its number plus one. */
   lock: u32;
+  /** Counts runs that became free; and what was looked for in vain: pages | that count then << 32. See runAlloc. */
+  freed: u32;
+  spare: u32;
+  none: u64;
   /** Faults. */
   faults: u32;
   faultCalls: u32;
@@ -474,7 +478,7 @@ export const HEAP_AT_ZERO: u32 = 1024;
 export const HEAP_PAGES: u32 = THREADS ? 3 : 2;
 
 /** The cache of records, at a multiple of 16. */
-export const HEAP_RECORDS: u32 = 80;
+export const HEAP_RECORDS: u32 = 96;
 export const HEAP_SCRATCH: u32 = HEAP_RECORDS + 112;
 export const HEAP_BITS_ROOT: u32 = HEAP_SCRATCH + 4 * SCRATCH_WORDS;
 export const HEAP_ROOT: u32 = HEAP_BITS_ROOT + 4 * BITS_ROOT_ENTRIES;
@@ -489,6 +493,7 @@ export function checkLayout(): void {
   assert(!(HEAP_RECORDS & TAG_MASK) && !(HEAP_AT_ZERO & TAG_MASK));
   // What is changed in one word of 8 bytes lies at a multiple of 8.
   assert(!((HEAP_RECORDS + offsetof<Cache>("partial")) & 7) && !(HEAP_THREADS & 7) && !(HEAP_SCRATCH & 7));
+  assert(!(offsetof<Heap>("none") & 7));
   assert(!(offsetof<Epoch>("currNr") & 7) && offsetof<Epoch>("minNr") == offsetof<Epoch>("currNr") + 4);
   assert(offsetof<Faults>() == offsetof<Pool>() - offsetof<Pool>("faults"));
   assert(offsetof<Faults>() == offsetof<Heap>() - offsetof<Heap>("faults"));

@@ -367,6 +367,8 @@ export function mempool_stir(m: Magazine): void {
 
 /** The same of the heap, for requests for pages. */
 export function heap_faults(): usize {
+  // What was refused for a fault may be had without.
+  atomicStore<u64>(heapBase() + offsetof<Heap>("none"), 0);
   return heapBase() + offsetof<Heap>("faults");
 }
 

@@ -192,6 +192,8 @@ export function bitsSet(page: u32, end: u32): void {
     if (word < atomicLoad<u32>(hintAt())) atomicStore<u32>(hintAt(), word);
     page += count;
   }
+  // Last: who counted before, and looked in vain, knows that it did.
+  atomicAdd<u32>(heapBase() + offsetof<Heap>("freed"), 1);
 }
 
 /** The run that runAlloc gave has its entries, and is counted: it is found by them now. */
@@ -220,11 +222,30 @@ function announce(run: u64): void {
  */
 export function runAlloc(pages: u32): u32 {
   if (isRefused(changetype<Faults>(heapBase() + offsetof<Heap>("faults")))) return 0;
+  const h = heap();
+  const freedAt = heapBase() + offsetof<Heap>("freed");
+  const noneAt = heapBase() + offsetof<Heap>("none");
+  let freed: u32;
   do {
+    // Not once more what was looked for in vain, and nothing has become free since: it is a look at all memory.
+    freed = atomicLoad<u32>(freedAt);
+    const none = atomicLoad<u64>(noneAt);
+    if (<u32>(none >> 32) == freed && pages >= <u32>none && none) return 0;
     const page = runAllocHere(pages);
     if (page) return page;
   } while (grow(pages));
+  // Unless the host may yet give some.
+  if (!h.grows || atomicLoad<u32>(heapBase() + offsetof<Heap>("pages")) + PAGES_PER_WASM_PAGE > mostPages()) {
+    atomicStore<u64>(noneAt, ((<u64>freed) << 32) | (<u64>pages));
+  }
   return 0;
+}
+
+/** The most pages the heap may have. */
+@inline
+function mostPages(): u32 {
+  const h = heap();
+  return h.faults && h.faultPages ? h.faultPages : h.maxPages;
 }
 
 /** The same, of the memory the heap has. */
@@ -294,7 +315,7 @@ function grow(pages: u32): bool {
   while (true) {
     const has = atomicLoad<u32>(heapBase() + offsetof<Heap>("pages"));
     const eighth = max(GROW_LEAST, min<u32>((has / PAGES_PER_WASM_PAGE) >>> GROW_DIVISOR_SHIFT, GROW_MOST));
-    const most = h.faults && h.faultPages ? h.faultPages : h.maxPages;
+    const most = mostPages();
     wasmPages = has > most ? 0 : min<u32>(max<u32>(least, eighth), (most - has) / PAGES_PER_WASM_PAGE);
     if (wasmPages < bare) break;
     // So that two threads together do not grow beyond what the heap may have.

@@ -17,16 +17,31 @@
  * So when nothing is in flight every element is home, each reserve is full, and a reserve of `minNr` requests'
  * worth (`minNr` buffers and r1bios, `minNr * raidDisks` bios) starts the first in the queue, whoever has taken
  * the rest of the memory. With `minNr: 0` that sentence is false, and the store shows it.
+ *
+ * Mirrors may come and go under load: {@link MirroredStore.reshape}. An r1bio is as long as the array has mirrors, so the
+ * kernel freezes the array for that, until nothing is in flight, and makes a new pool. Here nobody waits: the pool is
+ * told the new number, requests in flight finish with the r1bio and the number they began with, the next get new ones.
  */
-import { create, flexible, pointer, struct, u32, u64, type Cursor, type Heap, type Pool } from "wasm-mempool";
+import {
+  MempoolError,
+  create,
+  flexible,
+  pointer,
+  struct,
+  u32,
+  u64,
+  type Cursor,
+  type Heap,
+  type Pool,
+} from "wasm-mempool";
 import { readBlock, type BlockSource, type Disk } from "./disk.ts";
 
 /** One write to one disk. */
 export const Bio = struct({
   /** The request this is a part of. */
   parent: pointer(() => R1Bio),
-  /** The number of the disk. */
-  slot: u32,
+  /** The disk: which of all that ever were in the array. Slots are numbered anew when their number changes. */
+  disk: u32,
 });
 
 /** One request to the array. */
@@ -41,6 +56,8 @@ export const R1Bio = struct({
   remaining: u32,
   /** Disks that have the block. */
   written: u32,
+  /** Mirrors of the array when the request began: what follows is twice as many. */
+  raidDisks: u32,
   /** One slot for each mirror, then one for each mirror's replacement; 0 where there is nothing to write. */
   bios: flexible(pointer(Bio)),
 });
@@ -68,6 +85,20 @@ interface Request {
   readonly reject: (error: Error) => void;
 }
 
+/** A change of the number of mirrors, from its begin to the end of the last request of the old size. */
+export interface Reshape {
+  readonly from: number;
+  readonly to: number;
+  /** Requests of the old size in flight. */
+  readonly inFlight: number;
+  /** Sizes of r1bios there were at once. */
+  readonly epochs: number;
+  /** Requests of the new size that began meanwhile, and requests that were completed, of either size. */
+  begun: number;
+  completed: number;
+  milliseconds: number;
+}
+
 export interface StoreOptions {
   /** The mirrors. */
   readonly mirrors: readonly Disk[];
@@ -80,11 +111,10 @@ export interface StoreOptions {
 }
 
 export class MirroredStore {
-  /** `raidDisks` mirrors, then room for as many replacements. */
-  readonly disks: (Disk | undefined)[];
   readonly blocks: number;
-  /** Requests there have been. */
+  /** Requests there have been, and how many of them have begun, that is got their memory: in the same order. */
   requests = 0;
+  begun = 0;
   /** Requests that hold memory. */
   inFlight = 0;
   /** Blocks that arrived on a disk: with two mirrors, two a request. */
@@ -93,7 +123,11 @@ export class MirroredStore {
   readonly #heap: Heap;
   readonly #size: number;
   readonly #blockSize: number;
-  readonly #raidDisks: number;
+  readonly #minNr: number;
+  /** `raidDisks` mirrors, then room for as many replacements. */
+  #slots: (Disk | undefined)[];
+  /** All disks that ever had a slot: requests in flight may outlast the slot. */
+  readonly #disks: Disk[];
 
   readonly #buffers: Pool;
   readonly #r1bios: Pool;
@@ -107,25 +141,28 @@ export class MirroredStore {
   #dry: Pool;
   readonly #waited = new Map<Pool, number>();
   #stallTimer: NodeJS.Timeout | undefined;
+  /** The reshape whose old size is not yet over. */
+  #reshaping: { readonly change: Reshape; readonly started: number; readonly over: () => void } | undefined;
 
   /** Cursors, made at their first use: they are moved to an address for a few lines, and never kept for later. */
   #r1bioCursor: Cursor<typeof R1Bio> | undefined;
   #bioCursor: Cursor<typeof Bio> | undefined;
   /** Where a bulk allocation puts its addresses. */
-  readonly #addresses: Uint32Array;
+  #addresses: Uint32Array;
 
   constructor(heap: Heap, { mirrors, blockSize, size, minNr }: StoreOptions) {
     const raidDisks = mirrors.length;
-    this.disks = [...mirrors, ...mirrors.map(() => undefined)];
+    this.#slots = [...mirrors, ...mirrors.map(() => undefined)];
+    this.#disks = [...mirrors];
     this.blocks = Math.ceil(size / blockSize);
     this.#heap = heap;
     this.#size = size;
     this.#blockSize = blockSize;
-    this.#raidDisks = raidDisks;
+    this.#minNr = minNr;
 
     this.#buffers = create({ heap, name: "buffer", size: blockSize, minNr });
     // The element ends in an array as long as the array has disks, which only the host knows: so the host is asked,
-    // once, and the pool remembers the answer. `zero`: a slot nobody fills must read 0, also in a reused element.
+    // here and at each reshape, and the pool remembers the answer. `zero`: a slot nobody fills must read 0, also in a reused element.
     this.#r1bios = create({
       heap,
       name: "r1bio",
@@ -141,27 +178,69 @@ export class MirroredStore {
     this.#addresses = new Uint32Array(raidDisks);
   }
 
+  /** How many mirrors a request that begins now writes to. */
+  get raidDisks(): number {
+    return this.#slots.length / 2;
+  }
+
   /** Copies one block of `source` to every mirror that works. Settles when they have answered. */
   write(block: number, source: BlockSource): Promise<void> {
-    const working = (): number[] => [...this.disks.keys()].filter((slot) => this.disks[slot]?.error === null);
-    return this.#request(block, source, working);
+    return this.#request(block, source, () => this.#working());
   }
 
   /** Puts an empty disk in the replacement slot of a mirror. {@link rebuild} then fills it, block by block. */
   replace(mirror: number, replacement: Disk): void {
-    this.disks[this.#raidDisks + mirror] = replacement;
+    this.#slots[this.raidDisks + mirror] = replacement;
+    this.#disks.push(replacement);
   }
 
   /** Copies one block from a mirror that works to the replacement of one that does not. */
   rebuild(block: number, mirror: number): Promise<void> {
-    const survivor = this.disks.find((disk) => disk?.error === null);
+    const survivor = this.#slots.find((disk) => disk?.error === null);
     if (!survivor) return Promise.reject(new Error("no mirror is left to rebuild from"));
-    return this.#request(block, survivor, () => [this.#raidDisks + mirror]);
+    return this.#request(block, survivor, () => this.#working().filter((slot) => slot === this.raidDisks + mirror));
+  }
+
+  /**
+   * Changes the number of mirrors, at once, whatever is in flight: nothing waits for it. Those above the new number are
+   * dropped; new ones have no disk, until {@link replace} gives them one. The promise is of what went on until the last
+   * request of the old size was done.
+   *
+   * Rejects with ERR_NO_MEMORY where there is none for the new reserves, and then nothing has changed; also while another
+   * reshape is not over.
+   */
+  async reshape(raidDisks: number): Promise<Reshape> {
+    const from = this.raidDisks;
+    if (!Number.isInteger(raidDisks) || raidDisks < 1) throw new RangeError(`an array of ${raidDisks} mirrors`);
+    if (this.#reshaping) throw new Error("the array is being reshaped");
+    const half = (disks: (Disk | undefined)[]) => Array.from({ length: raidDisks }, (_, mirror) => disks[mirror]);
+    const slots = [...half(this.#slots.slice(0, from)), ...half(this.#slots.slice(from))];
+    if (!slots.some((disk) => disk?.error === null)) throw new Error(`of ${raidDisks} mirrors none would work`);
+
+    const started = performance.now();
+    try {
+      // Where memory is short, `resize` would have frees fill the reserve up by and by. Too late: see above, "is full".
+      if (raidDisks > from && !this.#bios.resize(this.#minNr * raidDisks)) {
+        throw new MempoolError("ERR_NO_MEMORY", `reshape: no memory for the bios of ${raidDisks} mirrors`);
+      }
+      this.#r1bios.reshape({ raidDisks });
+      this.#bios.resize(this.#minNr * raidDisks);
+    } catch (error) {
+      this.#bios.resize(this.#minNr * from);
+      throw error;
+    }
+    this.#slots = slots;
+    this.#addresses = new Uint32Array(raidDisks);
+
+    const { epochs } = this.#r1bios.stats();
+    const change = { from, to: raidDisks, inFlight: this.inFlight, epochs, begun: 0, completed: 0, milliseconds: 0 };
+    if (epochs > 1) await new Promise<void>((over) => (this.#reshaping = { change, started, over }));
+    return change;
   }
 
   /** Waits until the disks really have what was written to them. */
   async flush(): Promise<void> {
-    await Promise.all(this.disks.filter((disk) => disk?.error === null).map((disk) => disk?.flush()));
+    await Promise.all(this.#slots.filter((disk) => disk?.error === null).map((disk) => disk?.flush()));
   }
 
   /** The three pools, and how many requests had to wait for each. */
@@ -176,6 +255,11 @@ export class MirroredStore {
     const pools = [this.#r1bios, this.#bios, this.#buffers];
     for (const pool of pools) pool.exit();
     await Promise.all(pools.map((pool) => pool.closed));
+  }
+
+  /** The slots that have a disk that works. */
+  #working(): number[] {
+    return [...this.#slots.keys()].filter((slot) => this.#slots[slot]?.error === null);
   }
 
   #request(block: number, source: BlockSource, targets: () => number[]): Promise<void> {
@@ -221,14 +305,17 @@ export class MirroredStore {
     r1bio.bytes = Math.min(this.#blockSize, this.#size - position);
     r1bio.data = data;
     r1bio.remaining = slots.length;
+    r1bio.raidDisks = this.raidDisks;
     slots.forEach((slot, i) => {
       const bio = this.#bio(bios[i]!);
       bio.parent = address;
-      bio.slot = slot;
+      bio.disk = this.#disks.indexOf(this.#slots[slot]!);
       r1bio.bios[slot] = bios[i]!;
     });
 
     this.inFlight++;
+    this.begun++;
+    if (this.#reshaping) this.#reshaping.change.begun++;
     this.#running.set(address, request);
     readBlock(request.source, this.#heap, data, r1bio.bytes, position).then(
       () => this.#submit(address),
@@ -240,12 +327,12 @@ export class MirroredStore {
   /** The block is in memory: off to the disks. */
   #submit(address: number): void {
     const r1bio = this.#r1bio(address);
-    const { data, bytes } = r1bio;
+    const { data, bytes, raidDisks } = r1bio;
     const position = Number(r1bio.sector) * SECTOR;
-    for (const [slot, disk] of this.disks.entries()) {
+    for (let slot = 0; slot < raidDisks * 2; slot++) {
       const bio = r1bio.bios[slot]!;
-      if (bio === 0 || !disk) continue;
-      disk.write(this.#heap, data, bytes, position).then(
+      if (bio === 0) continue;
+      this.#disks[this.#bio(bio).disk]!.write(this.#heap, data, bytes, position).then(
         () => this.#answer(bio, null),
         (error: Error) => this.#answer(bio, error),
       );
@@ -260,7 +347,7 @@ export class MirroredStore {
       r1bio.written++;
       this.blockWrites++;
     } else {
-      this.disks[bio.slot]?.fail(error, Number(r1bio.sector) * SECTOR);
+      this.#disks[bio.disk]!.fail(error, Number(r1bio.sector) * SECTOR);
     }
     if (--r1bio.remaining === 0) this.#end(bio.parent, r1bio.written > 0 ? null : error);
   }
@@ -268,17 +355,29 @@ export class MirroredStore {
   /** The request is done: everything goes home, and the first in the queue gets its turn. */
   #end(address: number, error: Error | null): void {
     const r1bio = this.#r1bio(address);
-    for (const slot of this.disks.keys()) this.#bios.free(r1bio.bios[slot]!); // 0 is a no-op
+    for (let slot = 0; slot < r1bio.raidDisks * 2; slot++) this.#bios.free(r1bio.bios[slot]!); // 0 is a no-op
     this.#buffers.free(r1bio.data);
     this.#r1bios.free(address);
 
     const request = this.#running.get(address)!;
     this.#running.delete(address);
     this.inFlight--;
+    this.#checkReshape();
     if (error) request.reject(error);
     else request.resolve();
     this.#resume();
     if (this.#queue.length > 0) this.#watch();
+  }
+
+  /** A request was completed. If it was the last of the old size, the pool has one epoch again. */
+  #checkReshape(): void {
+    if (!this.#reshaping) return;
+    const { change, started, over } = this.#reshaping;
+    change.completed++;
+    change.milliseconds = performance.now() - started;
+    if (this.#r1bios.stats().epochs > 1) return;
+    this.#reshaping = undefined;
+    over();
   }
 
   /** Starts as many of those who wait as there is memory for. */
@@ -299,7 +398,7 @@ export class MirroredStore {
   }
 
   #r1bio(address: number): Cursor<typeof R1Bio> {
-    return (this.#r1bioCursor ??= R1Bio.at(this.#heap, address, this.disks.length)).move(address);
+    return (this.#r1bioCursor ??= R1Bio.at(this.#heap, address)).move(address);
   }
 
   #bio(address: number): Cursor<typeof Bio> {

@@ -38,6 +38,8 @@ export class Disk implements BlockSource {
   failedAt = 0;
   /** Whether its failure was ours. */
   unplugged = false;
+  /** What it must hold of the array, in bytes from the start, if it is no member; null while it is one. */
+  holds: number | null = null;
   #handles: FileHandle[];
 
   private constructor(path: string, handle: FileHandle) {

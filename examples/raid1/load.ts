@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import { createHeap } from "wasm-mempool";
-import { MirroredStore, StalledError } from "./array.ts";
+import { MempoolError, createHeap } from "wasm-mempool";
+import { MirroredStore, StalledError, type Reshape } from "./array.ts";
 import { readBlock, type BlockSource, type Disk } from "./disk.ts";
 import { ReadCache } from "./neighbour.ts";
 
@@ -29,6 +29,8 @@ export interface Input extends BlockSource {
 export interface LoadOptions {
   readonly input: Input;
   readonly disks: number;
+  /** Whether there is one mirror more for a while. */
+  readonly reshape: boolean;
   readonly minNr: number;
   readonly heapBytes: number;
   readonly createDisk: (name: string) => Promise<Disk>;
@@ -39,14 +41,24 @@ export type LoadResult = Awaited<ReturnType<typeof runLoad>>;
 
 export interface DiskResult {
   readonly name: string;
-  readonly state: "verified" | "different" | "failed" | "incomplete";
+  /** A dropped one holds what it held, and a spare never was a member. */
+  readonly state: "verified" | "different" | "failed" | "incomplete" | "dropped" | "spare";
   readonly sha256?: string;
+  /** Of a dropped one: what the sha256 is of, from the start. */
+  readonly heldBytes?: number;
   readonly error?: string;
   readonly failedAtByte?: number;
 }
 
+/** A reshape, or one that did not come about because memory was short. */
+export interface ReshapeResult extends Partial<Reshape> {
+  readonly from: number;
+  readonly to: number;
+  readonly error: string | null;
+}
+
 /** Runs the load once and says how it went. Running out of memory is a result; a disk that breaks by itself throws. */
-export async function runLoad({ input, disks, minNr, heapBytes, createDisk, onProgress }: LoadOptions) {
+export async function runLoad({ input, disks, reshape, minNr, heapBytes, createDisk, onProgress }: LoadOptions) {
   // Made at its full size: it cannot grow under a read or write that another thread is doing in it.
   const heap = createHeap({ initial: heapBytes, maximum: heapBytes });
   const mirrors: Disk[] = [];
@@ -55,23 +67,23 @@ export async function runLoad({ input, disks, minNr, heapBytes, createDisk, onPr
     const victim = mirrors[VICTIM]!;
     const store = new MirroredStore(heap, { mirrors, blockSize: BLOCK_SIZE, size: input.bytes, minNr });
     const cache = new ReadCache(heap, BLOCK_SIZE);
+    const extra = reshape ? await createDisk(mirrorName(disks)) : undefined;
+    if (extra) {
+      extra.holds = 0;
+      mirrors.push(extra);
+    }
     const half = Math.max(1, Math.floor(store.blocks / 2));
     const bytesOf = (block: number): number => Math.min(BLOCK_SIZE, input.bytes - block * BLOCK_SIZE);
 
     let blocks = 0;
     let bytes = 0;
-    /** Sends every block through `send`, burst after burst; false if memory ran out for good. */
-    const sweep = async (phase: string, send: (block: number) => Promise<void>): Promise<boolean> => {
-      let done = 0;
-      for (let first = 0; first < store.blocks; first += BURST) {
-        const burst = Array.from({ length: Math.min(BURST, store.blocks - first) }, async (_, i) => {
-          await send(first + i);
-          done += bytesOf(first + i);
-          onProgress(phase, done, input.bytes, store.inFlight);
-        });
+    /** Sends the blocks before `end` through `send`, burst after burst; false if memory ran out for good. */
+    const sweep = async (end: number, send: (block: number) => Promise<void>): Promise<boolean> => {
+      for (let first = 0; first < end; first += BURST) {
+        const burst = Array.from({ length: Math.min(BURST, end - first) }, (_, i) => send(first + i));
         const answers = await Promise.allSettled(burst);
         // A full disk is no drill. It comes before what it led to, such as a write that no mirror took.
-        const broken = store.disks.find((disk) => disk?.error && !disk.unplugged);
+        const broken = mirrors.find((disk) => disk.error && !disk.unplugged);
         if (broken) throw new Error(`cannot write ${broken.path}: ${broken.error?.message}`);
         for (const answer of answers) {
           if (answer.status === "fulfilled") continue;
@@ -83,11 +95,18 @@ export async function runLoad({ input, disks, minNr, heapBytes, createDisk, onPr
       return true;
     };
 
+    const reshapes: ReshapeResult[] = [];
+    /** Says of a reshape how it went. Where memory is short, the array goes on as it is. */
+    const note = async (to: number, change: Promise<Reshape>): Promise<boolean> => {
+      const from = store.raidDisks === to ? store.raidDisks : 0;
+    };
+
     let started = performance.now();
-    const copied = await sweep("copying", async (block) => {
+    const copied = await sweep(store.blocks, async (block) => {
       await store.write(block, input);
       blocks++;
       bytes += bytesOf(block);
+      onProgress("copying", bytes, input.bytes, store.inFlight);
       cache.want((address) => readBlock(mirrors[0]!, heap, address, bytesOf(block), block * BLOCK_SIZE));
       if (blocks === half && !victim.error) await victim.unplug();
     });

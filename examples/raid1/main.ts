@@ -26,11 +26,12 @@ async function run(options: Options): Promise<Result> {
   const input = await openInput(options.input);
   const progress = new Progress(process.stderr, !options.json);
   try {
-    const directory = options.out === undefined ? temporary() : prepare(options.out, options.disks, input);
+    const directory = options.out === undefined ? temporary() : prepare(options, options.out, input);
     const load = (minNr: number, into: string) =>
       runLoad({
         input,
         disks: options.disks,
+        reshape: options.reshape,
         heapBytes: options.heapBytes,
         minNr,
         createDisk: (name) => createDisk(join(into, name)),
@@ -70,7 +71,7 @@ function temporary(): string {
 }
 
 /** The directory of `--out`, which must not hold the input under the name of a mirror. */
-function prepare(out: string, disks: number, input: Input): string {
+function prepare({ disks, reshape }: Options, out: string, input: Input): string {
   const directory = resolve(out);
   try {
     mkdirSync(directory, { recursive: true });
@@ -78,7 +79,7 @@ function prepare(out: string, disks: number, input: Input): string {
     throw new Error(`cannot use --out ${JSON.stringify(out)}: ${(error as Error).message}`, { cause: error });
   }
   const source = statSync(input.path);
-  for (const name of [...Array(disks).keys()].flatMap((i) => [mirrorName(i), replacementName(i)])) {
+  for (const name of [...Array(disks + Number(reshape)).keys()].flatMap((i) => [mirrorName(i), replacementName(i)])) {
     const target = statSync(join(directory, name), { throwIfNoEntry: false });
     if (target?.dev === source.dev && target.ino === source.ino) {
       throw new UsageError(

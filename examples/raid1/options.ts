@@ -4,13 +4,15 @@ import { parseArgs } from "node:util";
 export const HELP = `Usage: npm start -- [options] [input]
 
 Copies a file onto mirrors, block by block, through a mirrored store whose heap is too small for the load,
-next to a cache that takes every byte it can get. Half-way one mirror breaks. Then the same without a reserve.
+next to a cache that takes every byte it can get. Half-way one mirror breaks. In between, with requests in flight,
+the store grows by a mirror, and shrinks again. Then the same without a reserve.
 
   input          the file to copy (default: the Node binary that runs this)
 
-  --disks N      mirrors, 2 to 8 (default 2)
+  --disks N      mirrors, 2 to 8 (default 2); in between one more
   --min-nr N     requests the store must always be able to run, 0 to 1024 (default 16)
   --heap BYTES   size of the heap; K, M and G are understood (default 4M)
+  --no-reshape   no more and no fewer than N mirrors; --reshape is the default
   --out DIR      write the mirrors there, over what has their names, and keep them
   --keep         keep the mirrors (without --out: in a new temporary directory)
   --json         print the result as one JSON object
@@ -30,6 +32,7 @@ export interface Options {
   readonly disks: number;
   readonly minNr: number;
   readonly heapBytes: number;
+  readonly reshape: boolean;
   readonly out: string | undefined;
   readonly keep: boolean;
   readonly json: boolean;
@@ -43,11 +46,14 @@ const MAX_HEAP = 2 ** 30;
 export function parseOptions(args: string[]): Options {
   const { values, positionals } = parse(args);
   if (positionals.length > 1) throw new UsageError(`one input at most, but got ${positionals.map(quote).join(", ")}`);
+  const { reshape, "no-reshape": noReshape } = values;
+  if (reshape && noReshape) throw new UsageError("--reshape and --no-reshape exclude each other");
   return {
     input: positionals[0] ?? process.execPath,
     disks: integer("--disks", values.disks, 2, 8),
     minNr: integer("--min-nr", values["min-nr"], 0, 1024),
     heapBytes: size("--heap", values.heap),
+    reshape: !noReshape,
     out: values.out,
     keep: values.keep,
     json: values.json,
@@ -64,6 +70,8 @@ function parse(args: string[]) {
         disks: { type: "string", default: "2" },
         "min-nr": { type: "string", default: "16" },
         heap: { type: "string", default: "4M" },
+        reshape: { type: "boolean", default: false },
+        "no-reshape": { type: "boolean", default: false },
         out: { type: "string" },
         keep: { type: "boolean", default: false },
         json: { type: "boolean", default: false },

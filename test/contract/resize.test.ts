@@ -81,11 +81,11 @@ describe.each(builds)("resize: $name", (build) => {
 
   test("a grow in a full heap returns false or keeps all as it was, and later frees fill the reserve", () => {
     const heap = fixedHeap(build, MIB);
+    const greedy = new Greedy(heap);
     const pool = create({ heap, size: 5000, minNr: 4 });
     const held = drain(pool);
     expect(pool.currNr).toBe(0);
     held.forEach((address, i) => writeCanary(heap.memory, address, 5000, i));
-    const greedy = new Greedy(heap);
     greedy.take();
     const before = stateOf(heap, pool);
     const outcome = (() => {

@@ -1,0 +1,104 @@
+/** One workload on all subjects, in this process. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { answer } from "../lib/child.mjs";
+import { clock, randomFrom } from "../lib/measure.mjs";
+import { loopOf } from "./javascript.mjs";
+import { OURS, SAME, javaScript, open } from "./subjects.mjs";
+import { workloads } from "./workloads.mjs";
+
+/** Long enough that the clock's steps do not matter, in ms. */
+const SAMPLE = 3;
+
+/** How many steps take about that long, when nothing comes between. */
+function stepsFor(run, warm) {
+  // An engine compiles a function of JavaScript when it has been called for a while, and has the time to.
+  for (const start = performance.now(); performance.now() - start < warm;) run(20);
+  let steps = 1;
+  for (;;) {
+    let best = Infinity;
+    // One that was interrupted says nothing.
+    for (let i = 0; i < 5; i++) {
+      const start = performance.now();
+      run(steps);
+      best = Math.min(best, performance.now() - start);
+      if (best < SAMPLE / 4) break;
+    }
+    if (best >= SAMPLE / 4) return Math.max(1, Math.round((steps * SAMPLE) / best));
+    steps *= 2;
+  }
+}
+
+/**
+ * As interleave of measure.mjs, but that each runs untimed before it is timed: what the others have left in the processor's
+ * caches is not asked for.
+ */
+async function byTurns(subjects, { rounds, random, progress }) {
+  for (let i = 0; i < 4; i++) {
+    for (const { run } of subjects) run();
+    await sleep(10);
+  }
+  const samples = subjects.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    const order = subjects.map((_, i) => [random(), i]).toSorted(([a], [b]) => a - b);
+    for (const [, i] of order) {
+      const { run, ops } = subjects[i];
+      run();
+      const start = clock();
+      run();
+      samples[i].push(((clock() - start) * 1e6) / ops);
+    }
+    progress(round / rounds);
+  }
+  return samples;
+}
+
+/** A subject's memory after it has worked for a while: of what it holds, how much its user asked for. */
+function memoryOf(name, { prepare, step, slots, ops }, seed, quick) {
+  const core = open(name, seed);
+  prepare?.(core);
+  const run = step(core);
+  let payload = 0;
+  let from = Infinity;
+  let to = 0;
+  for (let i = 0; i < 20; i++) {
+    run(Math.ceil((quick ? 500 : 2000) / ops));
+    payload = Math.max(payload, core.payload(...slots) >>> 0);
+    from = Math.min(from, core.lowest() >>> 0);
+    to = Math.max(to, core.highest() >>> 0);
+  }
+  return { payload, span: to - from, memory: core.memory.buffer.byteLength - (core.base() >>> 0) };
+}
+
+await answer(async ({ workload: id, side, names, quick, seed }, progress) => {
+  const workload = workloads[id];
+  const random = randomFrom(seed);
+  const first = (seed % 0xfffffffe) + 1;
+  const loops = {};
+  for (const name of names) {
+    if (side === "javascript") loops[name] = loopOf(id, await javaScript[name](), first);
+    else {
+      const core = open(name, first);
+      workload.prepare?.(core);
+      loops[name] = workload.step(core);
+    }
+  }
+  // All of them do the same: what they read of their blocks says so.
+  const steps = Math.ceil((quick ? 250 : 1000) / workload.ops);
+  const sums = names.map((name) => loops[name](steps) >>> 0);
+  const wrong = names.filter((_, i) => sums[i] !== sums[0]);
+  if (wrong.length) throw new Error(`${id}: ${wrong.join(", ")}: another sum than ${names[0]}'s`);
+  const counts = {};
+  const subjects = names.map((name) => {
+    // What is compared to find the noise does the same.
+    const n = name === SAME ? counts[OURS] : stepsFor(loops[name], side === "javascript" ? (quick ? 40 : 100) : 0);
+    counts[name] = n;
+    return { run: () => loops[name](n), ops: n * workload.ops };
+  });
+  const samples = await byTurns(subjects, { rounds: quick ? 5 : 21, random, progress });
+  const result = { samples: Object.fromEntries(names.map((name, i) => [name, samples[i]])) };
+  if (side === "wasm" && workload.slots) {
+    const weighed = names.filter((name) => name === OURS || !name.startsWith("wasm-mempool"));
+    result.memory = Object.fromEntries(weighed.map((name) => [name, memoryOf(name, workload, first, quick)]));
+  }
+  return result;
+});

@@ -1,0 +1,106 @@
+/** What is compared, by name as in tables. */
+import { readFileSync } from "node:fs";
+import { createHeap } from "../../dist/index.js";
+import { fileOf } from "./build.mjs";
+
+export const OURS = "wasm-mempool";
+export const SAME = "wasm-mempool again";
+
+/** `module`: as in build.mjs; `says`: what it is. */
+export const subjects = {
+  [OURS]: { module: "ours", says: "pools compiled into the guest, -O3, all checks on" },
+  [SAME]: { module: "ours", says: "the same in another instance: the noise" },
+  "wasm-mempool, called": { module: "called", says: "with the flags of the core that is shipped, called as functions" },
+  "AssemblyScript TLSF": { module: "tlsf", says: "`--runtime minimal`, its fastest with free" },
+  "bump (AssemblyScript stub)": {
+    module: "stub",
+    floor: true,
+    says: "bumps a pointer, and reuses nothing: a floor, no rival",
+  },
+  "dlmalloc (wasi-libc)": { module: "wasi-dlmalloc", says: "malloc of the C library for WASI" },
+  "dlmalloc (emscripten)": { module: "emscripten-dlmalloc", says: "emscripten's default malloc" },
+  "emmalloc (emscripten)": { module: "emmalloc", says: "emscripten's small malloc" },
+  "mimalloc (emscripten)": { module: "emscripten-mimalloc", says: "emscripten's malloc for many threads" },
+  "dlmalloc (Rust)": {
+    module: "dlmalloc-rs",
+    sized: true,
+    says: "what Rust has by default for wasm32-unknown-unknown",
+  },
+  rlsf: { module: "rlsf", sized: true, says: "TLSF in Rust" },
+  talc: { module: "talc", sized: true, says: "Rust; its allocator for WebAssembly that grows" },
+  lol_alloc: { module: "lol_alloc", sized: true, says: "Rust; a free list, searched from its start" },
+};
+
+const compiled = {};
+
+/** A new instance with its loops ready; `seed` is what its random numbers begin with. */
+export function open(name, seed) {
+  const { module } = subjects[name];
+  compiled[module] ??= new WebAssembly.Module(readFileSync(fileOf(module)));
+  const imports = {};
+  for (const { module: from, name: what } of WebAssembly.Module.imports(compiled[module])) {
+    imports[from] ??= {};
+    // Nothing that is measured calls them: they are for what a program writes or how it ends.
+    imports[from][what] = () => 0;
+  }
+  const core = new WebAssembly.Instance(compiled[module], imports).exports;
+  core["_initialize"]?.();
+  core.setup(seed);
+  return core;
+}
+
+/** Of the size class of a pool, as classOf in assembly/loops.ts has it. */
+function classOf(size) {
+  if (size <= 256) return (size + 15) & ~15;
+  const step = 1 << (32 - Math.clz32(size - 1) - 4);
+  return (size + step - 1) & ~(step - 1);
+}
+
+const BYTES = 32 * 2 ** 20;
+
+/**
+ * From JavaScript, each subject is texts to allocate and to free with, `p` an address and `size` its bytes, and what these
+ * texts use. All have memory enough from the start, so that views of it stay.
+ */
+export const javaScript = {
+  async [OURS]() {
+    const heap = createHeap({ initial: BYTES });
+    const pools = [];
+    for (let size = 16; size <= 1056; size += 16) {
+      const bytes = classOf(size);
+      const last = pools.at(-1);
+      pools[size >> 4] = last?.elementSize === bytes ? last : heap.create({ size: bytes, minNr: 0, align: 16 });
+    }
+    return {
+      used: { pools, pool: pools[4] },
+      memory: heap.memory,
+      alloc64: "pool.alloc()",
+      free64: "pool.free(p)",
+      alloc: "pools[(size + 15) >> 4].alloc()",
+      free: "pools[(size + 15) >> 4].free(p)",
+    };
+  },
+  [SAME]: () => javaScript[OURS](),
+  async "@thi.ng/malloc"() {
+    const { MemPool } = await import("@thi.ng/malloc");
+    const used = { pool: new MemPool({ size: BYTES, align: 16 }) };
+    const texts = { alloc: "pool.malloc(size)", free: "pool.free(p)" };
+    return { used, memory: used.pool, ...texts, alloc64: "pool.malloc(64)", free64: "pool.free(p)" };
+  },
+};
+for (const [name, { module, sized, floor }] of Object.entries(subjects)) {
+  if (module === "ours" || module === "called" || floor) continue;
+  javaScript[name] = async () => {
+    const core = open(name, 1);
+    const large = core.allocate(BYTES);
+    core.release(large, BYTES);
+    return {
+      used: { malloc: core.allocate, free: core.release },
+      memory: core.memory,
+      alloc: "malloc(size) >>> 0",
+      free: sized ? "free(p, size)" : "free(p)",
+      alloc64: "malloc(64) >>> 0",
+      free64: sized ? "free(p, 64)" : "free(p)",
+    };
+  };
+}

@@ -1,0 +1,2 @@
+/** What all suites measure with. */
+export * from "../core/measure.mjs";
