@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { build } from "./build.ts";
 import { cases } from "./cases.ts";
+import { matrix } from "./matrix.ts";
 import { search } from "./search.ts";
 
 interface Mutant {
@@ -67,7 +68,7 @@ const mutants: readonly Mutant[] = [
   {
     name: "a free does not serve",
     file: "mempool.ts",
-    changes: [["  if (THREADS && isWaiting(poolOf(m))) attend(m);\n", ""]],
+    changes: [["  if (THREADS && isWaiting(pool)) attend(m);\n  return true;", "  return true;"]],
     caught: "wait",
   },
   {
@@ -144,6 +145,53 @@ const mutants: readonly Mutant[] = [
     changes: [["      if (ofPool && handedOver(pool, element)) continue;\n", ""]],
     caught: "death while freeing for who waits",
   },
+  {
+    name: "the old reserve stays",
+    file: "mempool.ts",
+    changes: [["      endEpoch(old);\n", ""]],
+    caught: "no old size after a reshape: mempool_alloc",
+  },
+  {
+    name: "who fills the reserve does not look at minNr again",
+    file: "reserve.ts",
+    changes: [["  if (missing(epoch) < 0) reserveTrim(epoch);\n", ""]],
+    caught: "shrink, free; 2 of 2",
+  },
+  {
+    name: "the reserve is counted, and minNr not looked at, in one swap",
+    file: "reserve.ts",
+    changes: [
+      [
+        "while (!atomicSwap<u64>(countsAt(epoch), counts, counts + ONE));",
+        "while (!atomicSwap<u32>(countsAt(epoch), <u32>counts, <u32>counts + 1));",
+      ],
+      ["  if (missing(epoch) < 0) reserveTrim(epoch);\n", ""],
+    ],
+    caught: "shrink, free; 2 of 2",
+  },
+  {
+    name: "two make epochs at once",
+    file: "mempool.ts",
+    changes: [
+      [
+        'return atomicSwap<u32>(wordOf(pool, offsetof<Pool>("maker")), 0, selfNumber() + 1);',
+        'atomicStore<u32>(wordOf(pool, offsetof<Pool>("maker")), selfNumber() + 1);\n  return true;',
+      ],
+    ],
+    caught: "two reshape",
+  },
+  {
+    name: "who reaps does not end what was being made",
+    file: "reap.ts",
+    changes: [["        endOthers(pool);\n", ""]],
+    caught: "death in reshape",
+  },
+  {
+    name: "what was looked for in vain is never looked for again",
+    file: "pages.ts",
+    changes: [['  atomicAdd<u32>(heapBase() + offsetof<Heap>("freed"), 1);\n', ""]],
+    caught: "memory comes free while another looks for it",
+  },
 ];
 
 test.each(mutants)("$name", { timeout: 120_000 }, async ({ name, file, changes, caught }) => {
@@ -158,7 +206,7 @@ test.each(mutants)("$name", { timeout: 120_000 }, async ({ name, file, changes, 
   writeFileSync(join(folder, file), text);
   const core = await build(`mutants/${name.replaceAll(" ", "-")}`, { entry: join(folder, "shared.ts") });
   const checker = await build("core.inspect", { entry: join(ROOT, "assembly/inspect.ts") });
-  const one = cases.find((each) => each.name === caught)!;
+  const one = [...cases, ...matrix].find((each) => each.name === caught)!;
   const { fault, schedules } = search(core, one, { mode: one.mode, milliseconds: MILLISECONDS, checker });
   expect(fault?.message, `${schedules} schedules`).toBeDefined();
 });

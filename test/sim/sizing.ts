@@ -9,6 +9,7 @@ import {
   heir,
   inLineUntil,
   results,
+  setup,
   sound,
   usual,
   type Context,
@@ -37,8 +38,8 @@ function* sizeAfter(view: View, t: number, how: string): Part {
   return element ? yield call("mempool_size", view.context.handles[t]!, element) : 0;
 }
 
-function* reshapeAndSay(view: View, t: number): Part {
-  const result = yield* reshape(view, t);
+function* reshapeAndSay(view: View, t: number, size = LARGER): Part {
+  const result = yield* reshape(view, t, size);
   yield post("reshaped", 1);
   return result;
 }
@@ -115,6 +116,24 @@ export const sizing: readonly CoreCase[] = [
     { mode: { preemptions: 2 } },
   ),
   usual(
+    "reshape twice, and then another has an old magazine",
+    { minNr: 1, maxNr: 2 },
+    [
+      function* a(view) {
+        yield* reshape(view, 0);
+        return yield* reshapeAndSay(view, 0, 3000);
+      },
+      function* b(view) {
+        yield take("reshaped");
+        return yield* allocAndFree(view, 1);
+      },
+    ],
+    results((a, b) => a === 1 && b === 0),
+  ),
+  usual("two reshape", { minNr: 1, maxNr: 2 }, [(a) => reshape(a, 0), (b) => reshape(b, 1, 3000)], {
+    mode: { preemptions: 2 },
+  }),
+  usual(
     "two resize",
     { minNr: 1, maxNr: 2 },
     [(a) => resize(a, 0, 2), (b) => resize(b, 1, 0)],
@@ -157,6 +176,32 @@ export const sizing: readonly CoreCase[] = [
       },
     ],
     { fatal: 0, check: ({ results: list }) => (list[1] === 1 ? undefined : `results ${list.join()}`) },
+  ),
+  usual(
+    "memory comes free while another looks for it",
+    { size: 70_000, held: 1 },
+    [
+      function* a(view) {
+        const result = yield* free(view, 0, view.context.elements[0]!);
+        yield take("looked");
+        while (!(yield call("heap_settle")));
+        yield post("settled", 1);
+        return result;
+      },
+      function* b(view) {
+        const element = yield* alloc(view, 1);
+        yield post("looked", 1);
+        if (element) return element;
+        yield take("settled");
+        return yield* alloc(view, 1);
+      },
+    ],
+    {
+      mode: { preemptions: 2 },
+      // Nobody caches any, but there is memory for one.
+      setup: setup(2, { size: 70_000, held: 1, maxNr: 15 }),
+      ...results((a, b) => a === 0 && b !== 0),
+    },
   ),
   ofHost("two cells", { minNr: 1, maxNr: 2 }, [(a) => cellAndFree(a, 0), (b) => cellAndFree(b, 1)]),
   ofHost("one cell for two", { minNr: 1, maxNr: 1 }, [(a) => cellAndFree(a, 0), (b) => cellAndFree(b, 1)]),
