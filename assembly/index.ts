@@ -21,6 +21,7 @@ export {
   mempool_exit,
   mempool_faults,
   mempool_free,
+  mempool_free_bulk,
   mempool_free_check,
   mempool_mark,
   mempool_reshape,

@@ -139,6 +139,9 @@ int32_t mempool_free_check(pool p, address element);
  */
 uint32_t mempool_mark(pool p, address array, uint32_t count, uint32_t mark);
 
+/* Frees `count` elements; what mempool_free returned of the last. Of those that may not be freed, nothing is told. */
+int32_t mempool_free_bulk(pool p, address array, uint32_t count);
+
 /*
  * Closes the pool: nothing more is handed out, who waits is woken, and elements still out stay valid. Returns how many there
  * are, counting those other threads have cached; with 0, or when mempool_free returns MEMPOOL_FREED_LAST, the handle is gone.

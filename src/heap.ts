@@ -226,6 +226,7 @@ export class Heap {
   #id: string | undefined;
   /** The labels of the workers that are watched, and how to stop that. */
   readonly #watched = new Map<number, () => void>();
+  #maximum: number | undefined;
   readonly #shrinkers = new Set<() => void>();
   #isShrinking = false;
 
@@ -391,6 +392,11 @@ export class Heap {
   #refuseUnshared(call: string): void {
     if (!this.within.shared) invalid(`${call}: the heap is not shared: createHeap({ shared: true })`);
     if (this.within.core === gone) left();
+  }
+
+  /** @internal Bytes it may have at most. */
+  get maximum(): number {
+    return (this.#maximum ??= this.stats().maximum);
   }
 
   /** A look at the heap. */

@@ -495,10 +495,11 @@ export class Pool implements Disposable {
       const code = core.mempool_free_check(this.handle, address) || DOUBLE;
       this.#freeFailed(code, address, ` (at index ${from + good})`);
     }
+    // What is marked may be freed. In one piece they are where they have been marked.
     for (let from = 0; from < count; from += SCRATCH_WORDS) {
-      core.mempool_mark(this.handle, scratch, this.#pass(addresses, from, count), 0);
+      const n = count <= SCRATCH_WORDS ? count : this.#pass(addresses, from, count);
+      if (core.mempool_free_bulk(this.handle, scratch, n) === LAST) this.#end();
     }
-    for (let i = 0; i < count; i++) if (core.mempool_free(this.handle, addresses[i]!) === LAST) this.#end();
     if (this.#within.lines.size > 0) this.#freed(count);
   }
 
@@ -824,7 +825,9 @@ export class Pool implements Disposable {
     if (this.#host) return this.#allocCells(out, count);
     if (this.#live === 0) this.#line?.serve();
     // More than one piece: what no memory can hold must not make it grow.
-    const isBeyond = count > SCRATCH_WORDS && (this.#isTooMany(count) || count > this.maxNr - this.outstanding);
+    const isBeyond =
+      count > SCRATCH_WORDS &&
+      (this.#isTooMany(count) || (this.maxNr !== Infinity && count > this.maxNr - this.outstanding));
     if (isBeyond) {
       this.#refusals++;
       return false;
@@ -841,7 +844,9 @@ export class Pool implements Disposable {
       }
       const { u32 } = this.heap.views.refresh();
       const target = all ?? place();
-      for (let i = 0; i < n; i++) target[done + i] = this.handed(u32[scratch / 4 + i]!);
+      const from = scratch / 4;
+      for (let i = 0; i < n; i++) target[done + i] = u32[from + i]!;
+      if (this.#zero) for (let i = 0; i < n; i++) core.mempool_zero(this.handle, target[done + i]!);
     }
     if (all) place().set(all);
     return true;
@@ -859,7 +864,7 @@ export class Pool implements Disposable {
   }
 
   #isTooMany(count: number): boolean {
-    return count * (this.#host ? CELL : this.elementSize) > this.heap.stats().maximum;
+    return count * (this.#host ? CELL : this.elementSize) > this.heap.maximum;
   }
 
   #deliver(call: string, place: () => Uint32Array, elements: readonly number[]): void {

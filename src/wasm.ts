@@ -25,6 +25,7 @@ export interface Core {
   mempool_zero(pool: number, element: number): number;
   mempool_alloc_bulk(pool: number, array: number, count: number): number;
   mempool_free(pool: number, element: number): number;
+  mempool_free_bulk(pool: number, array: number, count: number): number;
   mempool_free_check(pool: number, element: number): number;
   mempool_mark(pool: number, array: number, count: number, mark: number): number;
   mempool_exit(pool: number): number;

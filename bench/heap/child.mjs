@@ -8,7 +8,7 @@ const PIECES = 10;
 /** Warming up is done in so many parts: between them the engine gets to what it compiles in the background. */
 const PARTS = 6;
 
-/** What is resident, and the most that ever was, in bytes. A process inherits its parent's figure of the latter, but not in this file. */
+/** What is resident, and the most that ever was, in bytes. Of the latter, getrusage would tell the parent's. */
 function resident() {
   try {
     const text = readFileSync("/proc/self/status", "latin1");

@@ -157,8 +157,9 @@ const maybe = (values, digest) => (values.every((value) => value !== undefined) 
 function tableOf(table, of, base, failures, random) {
   const { name, title, workload, live, perBatch, span, sides } = table;
   const ran = sides.filter((side) => of.get(side).length > 0);
-  const sums = new Set(ran.flatMap((side) => of.get(side).map(({ checksum }) => checksum)));
-  if (sums.size > 1) throw new Error(`${name}: sides differ in what they computed: ${[...sums].join(", ")}`);
+  const sums = ran.map((side) => `${side}: ${[...new Set(of.get(side).map(({ checksum }) => checksum))].join(", ")}`);
+  if (new Set(sums.map((text) => text.split(": ")[1])).size > 1)
+    throw new Error(`${name}: sides differ in what they computed: ${sums.join("; ")}`);
   const ours = of.get(OURS);
   const same = of.get(names.again);
   const { ci } = ratioOf(same, ours, "ns", random);
@@ -223,6 +224,21 @@ function tableOf(table, of, base, failures, random) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Messages between two threads: the workload of bench/threads, with the rows that have to do with JavaScript's heap.
 
+const aboutMessages = {
+  name: MESSAGES,
+  title: "Messages of 256 bytes from one worker to another",
+  workload: "One thread makes messages of 32 doubles, the other reads all numbers of each and drops it.",
+  unit: "ns/op",
+  lower: true,
+};
+
+const noMessages = {
+  ...aboutMessages,
+  rows: [],
+  noise: 0,
+  notRun: [{ side: OURS, why: "two threads need two cores" }],
+};
+
 async function messages({ quick, random, progress, say }) {
   const { compile } = await import("../threads/compile.mjs");
   const { rowsOf } = await import("../threads/sections/messages.mjs");
@@ -260,11 +276,7 @@ async function messages({ quick, random, progress, say }) {
   });
   const of = (side) => rows.find((row) => row.side === side).ratio;
   return {
-    name: MESSAGES,
-    title: "Messages of 256 bytes from one worker to another",
-    workload: "One thread makes messages of 32 doubles, the other reads all numbers of each and drops it.",
-    unit: "ns/op",
-    lower: true,
+    ...aboutMessages,
     rows,
     noise,
     notes: ["With postMessage a sample is 2,000 messages, with shared memory 20,000: times are by the clock."],
@@ -316,13 +328,17 @@ export const suite = {
         made.notes = [`${rounds === 1 ? "one process" : `${rounds} processes`} of each side: too few to judge by`];
       return made;
     });
-    if (withMessages && two) done.push(await messages({ quick, random, progress, say }));
+    if (withMessages) done.push(two ? await messages({ quick, random, progress, say }) : noMessages);
     return done;
   },
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Alone
+
+/** Six digits are more than are true; of a checksum all are. */
+const brief = (key, value) =>
+  typeof value === "number" && !Number.isInteger(value) && key !== "checksum" ? Number(value.toPrecision(6)) : value;
 
 async function main() {
   const { parseArgs } = await import("node:util");
@@ -350,7 +366,9 @@ async function main() {
   const tables = await suite.run({ quick, only, random, progress, say });
   say("");
   const colour = process.stdout.isTTY && !process.env.NO_COLOR;
-  console.log(json ? JSON.stringify({ seed, quick, notes, tables }) : print(suite, tables, { seed, quick, colour }));
+  console.log(
+    json ? JSON.stringify({ seed, quick, notes, tables }, brief) : print(suite, tables, { seed, quick, colour }),
+  );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
