@@ -162,7 +162,8 @@ export class MirroredStore {
 
     this.#buffers = create({ heap, name: "buffer", size: blockSize, minNr });
     // The element ends in an array as long as the array has disks, which only the host knows: so the host is asked,
-    // here and at each reshape, and the pool remembers the answer. `zero`: a slot nobody fills must read 0, also in a reused element.
+    // here and at each reshape, and the pool remembers the answer. `zero`: a slot nobody fills must read 0, also in a
+    // reused element.
     this.#r1bios = create({
       heap,
       name: "r1bio",
@@ -224,11 +225,11 @@ export class MirroredStore {
         throw new MempoolError("ERR_NO_MEMORY", `reshape: no memory for the bios of ${raidDisks} mirrors`);
       }
       this.#r1bios.reshape({ raidDisks });
-      this.#bios.resize(this.#minNr * raidDisks);
     } catch (error) {
       this.#bios.resize(this.#minNr * from);
       throw error;
     }
+    if (raidDisks < from) this.#bios.resize(this.#minNr * raidDisks);
     this.#slots = slots;
     this.#addresses = new Uint32Array(raidDisks);
 

@@ -38,7 +38,7 @@ export class Disk implements BlockSource {
   failedAt = 0;
   /** Whether its failure was ours. */
   unplugged = false;
-  /** What it must hold of the array, in bytes from the start, if it is no member; null while it is one. */
+  /** If it is no member of the array: the blocks it must hold, from the first. Null while it is one. */
   holds: number | null = null;
   #handles: FileHandle[];
 
@@ -48,9 +48,9 @@ export class Disk implements BlockSource {
     this.#handles = [handle];
   }
 
-  /** Makes an empty disk. */
-  static async create(path: string): Promise<Disk> {
-    return new Disk(path, await open(path, "w+"));
+  /** Makes an empty file a disk. */
+  static async open(path: string): Promise<Disk> {
+    return new Disk(path, await open(path, "r+"));
   }
 
   get handle(): FileHandle {

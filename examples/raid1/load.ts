@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import { MempoolError, createHeap } from "wasm-mempool";
-import { MirroredStore, StalledError, type Reshape } from "./array.ts";
+import { createHeap } from "wasm-mempool";
+import { MirroredStore, StalledError } from "./array.ts";
+import { ExtraMirror, type Sweep } from "./extra.ts";
 import { readBlock, type BlockSource, type Disk } from "./disk.ts";
 import { ReadCache } from "./neighbour.ts";
 
@@ -29,7 +30,7 @@ export interface Input extends BlockSource {
 export interface LoadOptions {
   readonly input: Input;
   readonly disks: number;
-  /** Whether there is one mirror more for a while. */
+  /** Whether there is a mirror more for a while. */
   readonly reshape: boolean;
   readonly minNr: number;
   readonly heapBytes: number;
@@ -41,20 +42,13 @@ export type LoadResult = Awaited<ReturnType<typeof runLoad>>;
 
 export interface DiskResult {
   readonly name: string;
-  /** A dropped one holds what it held, and a spare never was a member. */
+  /** A dropped one was a member for a while, a spare never; different ones do not hold what they should. */
   readonly state: "verified" | "different" | "failed" | "incomplete" | "dropped" | "spare";
   readonly sha256?: string;
-  /** Of a dropped one: what the sha256 is of, from the start. */
+  /** What the sha256 is of, in bytes from the start. */
   readonly heldBytes?: number;
   readonly error?: string;
   readonly failedAtByte?: number;
-}
-
-/** A reshape, or one that did not come about because memory was short. */
-export interface ReshapeResult extends Partial<Reshape> {
-  readonly from: number;
-  readonly to: number;
-  readonly error: string | null;
 }
 
 /** Runs the load once and says how it went. Running out of memory is a result; a disk that breaks by itself throws. */
@@ -67,18 +61,11 @@ export async function runLoad({ input, disks, reshape, minNr, heapBytes, createD
     const victim = mirrors[VICTIM]!;
     const store = new MirroredStore(heap, { mirrors, blockSize: BLOCK_SIZE, size: input.bytes, minNr });
     const cache = new ReadCache(heap, BLOCK_SIZE);
-    const extra = reshape ? await createDisk(mirrorName(disks)) : undefined;
-    if (extra) {
-      extra.holds = 0;
-      mirrors.push(extra);
-    }
     const half = Math.max(1, Math.floor(store.blocks / 2));
     const bytesOf = (block: number): number => Math.min(BLOCK_SIZE, input.bytes - block * BLOCK_SIZE);
 
-    let blocks = 0;
-    let bytes = 0;
-    /** Sends the blocks before `end` through `send`, burst after burst; false if memory ran out for good. */
-    const sweep = async (end: number, send: (block: number) => Promise<void>): Promise<boolean> => {
+    /** Burst after burst. */
+    const sweep: Sweep = async (end, send) => {
       for (let first = 0; first < end; first += BURST) {
         const burst = Array.from({ length: Math.min(BURST, end - first) }, (_, i) => send(first + i));
         const answers = await Promise.allSettled(burst);
@@ -95,33 +82,47 @@ export async function runLoad({ input, disks, reshape, minNr, heapBytes, createD
       return true;
     };
 
-    const reshapes: ReshapeResult[] = [];
-    /** Says of a reshape how it went. Where memory is short, the array goes on as it is. */
-    const note = async (to: number, change: Promise<Reshape>): Promise<boolean> => {
-      const from = store.raidDisks === to ? store.raidDisks : 0;
-    };
+    let extra: ExtraMirror | undefined;
+    if (reshape) {
+      const disk = await createDisk(mirrorName(disks));
+      mirrors.push(disk);
+      extra = new ExtraMirror({ store, disk, sweep, burst: BURST });
+    }
 
+    let blocks = 0;
+    let bytes = 0;
     let started = performance.now();
-    const copied = await sweep(store.blocks, async (block) => {
+    const copying = sweep(store.blocks, async (block) => {
       await store.write(block, input);
       blocks++;
       bytes += bytesOf(block);
       onProgress("copying", bytes, input.bytes, store.inFlight);
       cache.want((address) => readBlock(mirrors[0]!, heap, address, bytesOf(block), block * BLOCK_SIZE));
       if (blocks === half && !victim.error) await victim.unplug();
+      await extra?.copied(blocks);
     });
+    // Also if it fails: nothing may be in flight when the files are closed.
+    let complete = await copying.finally(() => extra?.resync);
+    if (extra) {
+      complete &&= await extra.resync;
+      await extra.copied(blocks);
+    }
     const seconds = (performance.now() - started) / 1000;
     const blockWrites = store.blockWrites;
 
     let rebuildSeconds = 0;
     let replacement: Disk | undefined;
-    let complete = copied;
-    if (copied && victim.error) {
+    if (complete && victim.error) {
       started = performance.now();
       replacement = await createDisk(replacementName(VICTIM));
       mirrors.push(replacement);
       store.replace(VICTIM, replacement);
-      complete = await sweep("rebuilding", (block) => store.rebuild(block, VICTIM));
+      let rebuilt = 0;
+      complete = await sweep(store.blocks, async (block) => {
+        await store.rebuild(block, VICTIM);
+        rebuilt += bytesOf(block);
+        onProgress("rebuilding", rebuilt, input.bytes, store.inFlight);
+      });
       rebuildSeconds = (performance.now() - started) / 1000;
     }
 
@@ -140,12 +141,15 @@ export async function runLoad({ input, disks, reshape, minNr, heapBytes, createD
       blocks,
       bytes,
       bytesLost: input.bytes - bytes,
-      /** Blocks that arrived on a mirror by then: with two mirrors, two a block. */
+      /** Blocks that arrived on a mirror by then: with two mirrors, two a block; and those of the resync. */
       blockWrites,
       seconds,
       bytesPerSecond: bytes / seconds,
+      /** What became of the mirror that was one more. */
+      reshapes: extra?.reshapes ?? [],
+      resynced: extra?.resynced ?? null,
       rebuilt: replacement ? { blocks: store.blocks, seconds: rebuildSeconds } : null,
-      /** Requests to the store, of either kind, and how many of them had to wait for memory. */
+      /** Requests to the store, of any kind, and how many of them had to wait for memory. */
       requests: store.requests,
       waited: pools.reduce((sum, pool) => sum + pool.waited, 0),
       heapBytes: heap.memory.buffer.byteLength,
@@ -164,11 +168,16 @@ export async function runLoad({ input, disks, reshape, minNr, heapBytes, createD
 async function verify(input: Input, mirrors: Disk[], complete: boolean, onProgress: LoadOptions["onProgress"]) {
   const digest = complete ? await sha256(input.path) : null;
   const disks: DiskResult[] = [];
-  for (const [i, { name, path, error, failedAt }] of mirrors.entries()) {
+  for (const [i, { name, path, error, failedAt, holds }] of mirrors.entries()) {
     onProgress("verifying", i * input.bytes, mirrors.length * input.bytes, 0);
     if (error) disks.push({ name, state: "failed", error: error.message, failedAtByte: failedAt });
+    else if (holds === 0) disks.push({ name, state: "spare" });
     else if (!complete) disks.push({ name, state: "incomplete" });
-    else {
+    else if (holds !== null) {
+      const heldBytes = Math.min(holds * BLOCK_SIZE, input.bytes);
+      const [found, wanted] = [await sha256(path, heldBytes), await sha256(input.path, heldBytes)];
+      disks.push({ name, state: found === wanted ? "dropped" : "different", sha256: found, heldBytes });
+    } else {
       const found = await sha256(path);
       disks.push({ name, state: found === digest ? "verified" : "different", sha256: found });
     }
@@ -176,8 +185,9 @@ async function verify(input: Input, mirrors: Disk[], complete: boolean, onProgre
   return { digest, disks };
 }
 
-async function sha256(path: string): Promise<string> {
+/** Of the file, or of so many bytes from its start. */
+async function sha256(path: string, bytes = Infinity): Promise<string> {
   const hash = createHash("sha256");
-  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
+  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024, end: bytes - 1 }), hash);
   return hash.digest("hex");
 }

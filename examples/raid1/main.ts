@@ -2,7 +2,7 @@
  * A mirrored block store on real files: `npm start`, or `npm start -- --help`. array.ts is where the pools are; this
  * file is the command line, the files, and the clean-up.
  */
-import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { constants, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -93,9 +93,10 @@ function prepare({ disks, reshape }: Options, out: string, input: Input): string
 /** Makes the file of a mirror. Should the run fail, it does not stay behind half-written. */
 async function createDisk(path: string): Promise<Disk> {
   try {
-    const disk = await Disk.create(path);
+    // Made and put on the list in one go: a signal in between, and it would stay behind.
+    closeSync(openSync(path, "w"));
     files.add(path);
-    return disk;
+    return await Disk.open(path);
   } catch (error) {
     throw new Error(`cannot write ${JSON.stringify(path)}: ${(error as Error).message}`, { cause: error });
   }

@@ -63,6 +63,7 @@ function loadLines(run: LoadResult, total: number, paint: Paint): string[] {
     paint("bold", run.minNr > 0 ? `With a reserve for ${many(run.minNr, "request")}` : "Without a reserve (minNr: 0)"),
     row("copied", `${count(run.bytes)} bytes, ${many(run.blockWrites, "block write")}${speed}`),
   ];
+  lines.push(...reshapeLines(run, paint));
   if (run.rebuilt) {
     lines.push(row("rebuilt", `${many(run.rebuilt.blocks, "block")} in ${run.rebuilt.seconds.toFixed(2)} s`));
   }
@@ -75,6 +76,36 @@ function loadLines(run: LoadResult, total: number, paint: Paint): string[] {
     const where = `after ${many(run.blocks, "block")}: nothing left, and nothing in flight that could free any`;
     lines.push(row("stalled", where, paint, "red"), row("never made it", lost, paint, "red"));
   } else if (run.minNr === 0) lines.push(row("did not stall", "the heap has room for the load and the neighbour"));
+  return lines;
+}
+
+/** How mirrors came and went while requests were in flight. */
+function reshapeLines({ reshapes, resynced, pools }: LoadResult, paint: Paint): string[] {
+  const lines: string[] = [];
+  let completed = 0;
+  let epochs = 1;
+  for (const change of reshapes) {
+    if (change.error !== null) {
+      lines.push(row(`stays at ${many(change.from, "mirror")}`, change.error.split(";")[0]!, paint, "yellow"));
+      continue;
+    }
+    const { from, to, inFlight, begun } = change;
+    const old = inFlight === 0 ? "nothing was in flight" : `${count(inFlight)} in flight kept the old size`;
+    const others = inFlight === 0 ? "" : `; ${count(begun)} of the new size began before those ended`;
+    lines.push(row(`${to > from ? "grew" : "shrank"} to ${many(to, "mirror")}`, old + others));
+    if (to > from && resynced) {
+      const { blocks, seconds, copied } = resynced;
+      const meanwhile = copied > 0 ? `, while ${count(copied)} others were copied` : "";
+      lines.push(row("resynced", `${many(blocks, "block")} to the new one in ${seconds.toFixed(2)} s${meanwhile}`));
+    }
+    completed += change.completed;
+    epochs = Math.max(epochs, change.epochs);
+  }
+  if (epochs > 1) {
+    const now = pools.find(({ name }) => name === "r1bio")!.epochs;
+    const during = `${many(completed, "request")} completed while there were r1bios of ${epochs} sizes`;
+    lines.push(row("no freeze", `${during}; at the end, of ${now}`));
+  }
   return lines;
 }
 
@@ -104,6 +135,10 @@ function diskLine(disk: DiskResult, paint: Paint): string {
         paint,
         "yellow",
       );
+    case "dropped":
+      return row(disk.name, `dropped with ${count(disk.heldBytes ?? 0)} bytes, verified, ${sha256}`, paint, "green");
+    case "spare":
+      return row(disk.name, "a spare, never used");
     case "different":
       return row(disk.name, `DIFFERENT from the input, ${sha256}`, paint, "red");
     default:

@@ -15,6 +15,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createHeap } from "wasm-mempool";
+import { MirroredStore } from "../../examples/raid1/array.ts";
+import { Disk } from "../../examples/raid1/disk.ts";
 import { UsageError, parseOptions } from "../../examples/raid1/options.ts";
 import type { Result } from "../../examples/raid1/report.ts";
 
@@ -29,6 +32,9 @@ const SMALL = ["--heap", "1M", "--min-nr", "4"];
 let fixtures: string;
 let input: string;
 let inputSha256: string;
+/** Enough for the resync to be done long before the copy is. */
+let large: string;
+const LARGE_BLOCKS = 513;
 /** The TMPDIR of the process under test. */
 let scratch: string;
 
@@ -38,13 +44,17 @@ beforeAll(() => {
   input = join(fixtures, "input");
   const content = randomBytes(BYTES);
   writeFileSync(input, content);
-  inputSha256 = createHash("sha256").update(content).digest("hex");
+  inputSha256 = sha256(content);
+  large = join(fixtures, "large");
+  writeFileSync(large, randomBytes(LARGE_BLOCKS * 65536 - 7));
 });
 afterAll(() => {
   const leftovers = readdirSync(scratch).filter((name) => name.startsWith("wasm-mempool"));
   rmSync(fixtures, { recursive: true });
   expect(leftovers).toEqual([]);
 });
+
+const sha256 = (content: Buffer): string => createHash("sha256").update(content).digest("hex");
 
 const environment = (): NodeJS.ProcessEnv => ({
   ...process.env,
@@ -106,15 +116,18 @@ describe.concurrent("the load", { timeout: 30_000 }, () => {
     const run = result.withReserve;
     expect(run).toMatchObject({ minNr: 4, stalled: false, blocks: BLOCKS, bytes: BYTES, bytesLost: 0, problems: [] });
     expect(run).toMatchObject({ heapBytes: 1024 * 1024, sha256: inputSha256, rebuilt: { blocks: BLOCKS } });
-    expect(run.requests).toBe(2 * BLOCKS);
-    expect(run.blockWrites).toBeGreaterThanOrEqual(BLOCKS + 64);
-    expect(run.blockWrites).toBeLessThan(2 * BLOCKS);
+    const resynced = run.resynced!.blocks;
+    expect(run.requests).toBe(2 * BLOCKS + resynced);
+    // One more than without the third mirror for each block: written at once, or by the resync.
+    expect(run.blockWrites).toBeGreaterThanOrEqual(BLOCKS + 64 + resynced);
+    expect(run.blockWrites).toBeLessThan(3 * BLOCKS);
     expect(run.waited).toBeGreaterThan(0);
     expect(run.cacheBlocks).toBeGreaterThan(0);
 
     expect(run.disks.map(({ name, state }) => [name, state])).toEqual([
       ["mirror-0", "verified"],
       ["mirror-1", "failed"],
+      ["mirror-2", "dropped"],
       ["mirror-1-replacement", "verified"],
     ]);
     expect(run.disks[0]!.sha256).toBe(inputSha256);
@@ -136,8 +149,9 @@ describe.concurrent("the load", { timeout: 30_000 }, () => {
       expect(pool.frees).toBe(pool.allocs);
     }
     const [r1bio, bio, buffer] = pools;
-    // offsetof(bios) + two mirrors and two replacements, rounded up to alignof
-    expect(r1bio!.elementSize).toBe(40);
+    // offsetof(bios), two mirrors, two replacements
+    expect(r1bio!.elementSize).toBe(28 + 4 * 4);
+    expect(r1bio!.epochs).toBe(1);
     expect(bio!.allocs).toBeGreaterThan(requests);
     expect(buffer!.allocs).toBeGreaterThanOrEqual(requests);
     expect(buffer!.reserveHits).toBeGreaterThan(BLOCKS);
@@ -153,7 +167,8 @@ describe.concurrent("the load", { timeout: 30_000 }, () => {
     expect(run.bytesLost).toBe(BYTES - run.bytes);
     expect(run.bytesLost).toBeGreaterThan(0);
     for (const pool of run.pools) expect(pool).toMatchObject({ minNr: 0, reserveHits: 0, outstanding: 0 });
-    for (const disk of run.disks) expect(disk.state).toBe("incomplete");
+    expect(run.disks.map(({ state }) => state)).toEqual(["incomplete", "incomplete", "spare"]);
+    expect(run.reshapes).toEqual([]);
   });
 
   it("is a failure if no reserve is what was asked for", async () => {
@@ -179,16 +194,208 @@ describe.concurrent("the load", { timeout: 30_000 }, () => {
     const out = join(fixtures, "out", "deeper");
     const { directory, withReserve } = await json([...SMALL, "--disks", "3", "--out", out, input]);
     expect(directory).toBe(out);
-    expect(withReserve.disks.map(({ state }) => state)).toEqual(["verified", "failed", "verified", "verified"]);
-    expect(withReserve.pools[0]!.elementSize).toBe(48);
+    const states = withReserve.disks.map(({ state }) => state);
+    expect(states).toEqual(["verified", "failed", "verified", "dropped", "verified"]);
+    expect(withReserve.reshapes.map(({ from, to }) => [from, to])).toEqual([
+      [3, 4],
+      [4, 3],
+    ]);
+    expect(withReserve.pools[0]!.elementSize).toBe(28 + 6 * 4);
     for (const name of ["mirror-0.img", "mirror-1-replacement.img", "mirror-2.img"]) {
-      expect(
-        createHash("sha256")
-          .update(readFileSync(join(out, name)))
-          .digest("hex"),
-      ).toBe(inputSha256);
+      expect(sha256(readFileSync(join(out, name)))).toBe(inputSha256);
     }
-    expect(readdirSync(out)).toHaveLength(4);
+    expect(readdirSync(out)).toHaveLength(5);
+  });
+});
+
+describe.concurrent("a reshape", { timeout: 30_000 }, () => {
+  it("freezes nothing: requests in flight keep their size, others begin and complete", async () => {
+    const out = join(fixtures, "reshaped");
+    const { withReserve: run } = await json([...SMALL, "--out", out, large]);
+    expect(run).toMatchObject({ stalled: false, blocks: LARGE_BLOCKS, problems: [] });
+    expect(run.reshapes).toMatchObject([
+      { from: 2, to: 3, epochs: 2, error: null },
+      { from: 3, to: 2, epochs: 2, error: null },
+    ]);
+    for (const change of run.reshapes) {
+      if (change.error !== null) throw new Error(change.error);
+      expect(change.inFlight).toBeGreaterThan(0);
+      expect(change.begun).toBeGreaterThan(0);
+      expect(change.completed).toBeGreaterThanOrEqual(change.inFlight);
+      expect(change.milliseconds).toBeGreaterThan(0);
+    }
+    expect(run.pools.map(({ epochs, minNr, currNr }) => [epochs, minNr, currNr])).toEqual([
+      [1, 4, 4],
+      [1, 8, 8],
+      [1, 4, 4],
+    ]);
+
+    // What the resync wrote, what came at once, and what was in flight when the mirror was dropped: no gap.
+    const { blocks, copied } = run.resynced!;
+    expect(blocks).toBeGreaterThan(0);
+    expect(blocks).toBeLessThan(LARGE_BLOCKS / 2);
+    expect(copied).toBeGreaterThan(0);
+    const dropped = run.disks.find(({ name }) => name === "mirror-2")!;
+    expect(dropped.state).toBe("dropped");
+    expect(dropped.heldBytes).toBeGreaterThan((LARGE_BLOCKS / 2) * 65536);
+    expect(dropped.heldBytes).toBeLessThan(LARGE_BLOCKS * 65536 - 7);
+    const held = readFileSync(join(out, "mirror-2.img"));
+    expect(held.equals(readFileSync(large).subarray(0, dropped.heldBytes))).toBe(true);
+  });
+
+  it("can be left out", async () => {
+    const { withReserve: run } = await json([...SMALL, "--no-reshape", input]);
+    expect(run).toMatchObject({ reshapes: [], resynced: null, requests: 2 * BLOCKS });
+    expect(run.disks.map(({ name }) => name)).toEqual(["mirror-0", "mirror-1", "mirror-1-replacement"]);
+  });
+
+  it.each([1, 5, 63, 64, 65])("of an array of %j blocks leaves every byte where it should be", async (blocks) => {
+    const small = join(fixtures, `blocks-${blocks}`);
+    writeFileSync(small, randomBytes(blocks * 65536 - 1));
+    const { withReserve: run } = await json([...SMALL, small]);
+    expect(run.reshapes.map(({ from, to, error }) => [from, to, error])).toEqual([
+      [2, 3, null],
+      [3, 2, null],
+    ]);
+    expect(run.disks.find(({ name }) => name === "mirror-2")!.state).toBe("dropped");
+    expect(run.pools[0]!.epochs).toBe(1);
+  });
+
+  it("for which memory is short changes nothing, and the array says so and goes on", async () => {
+    // The reserves take nearly everything, and the neighbour the rest.
+    const short = ["--heap", "16M", "--min-nr", "230", "--disks", "5", input];
+    const { withReserve: run } = await json(short);
+    expect(run.reshapes).toEqual([{ from: 5, to: 6, error: expect.stringContaining("no memory for pool") }]);
+    expect(run).toMatchObject({ stalled: false, bytes: BYTES, resynced: null, problems: [] });
+    expect(run.disks.map(({ state }) => state)).toEqual([
+      "verified",
+      "failed",
+      "verified",
+      "verified",
+      "verified",
+      "spare",
+      "verified",
+    ]);
+    expect(run.pools.map(({ name, minNr, currNr, epochs }) => [name, minNr, currNr, epochs])).toEqual([
+      ["r1bio", 230, 230, 1],
+      ["bio", 5 * 230, 5 * 230, 1],
+      ["buffer", 230, 230, 1],
+    ]);
+
+    const { code, stdout } = await raid1(short);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ {2}stays at 5 mirrors +reshape: no memory for pool "r1bio" [^;]*$/m);
+    expect(stdout).toMatch(/^ {2}mirror-5 +a spare, never used$/m);
+  });
+
+  describe("of a store", () => {
+    const BLOCK = 4096;
+    const open = async (mirrors: number, minNr = 4) => {
+      const directory = mkdtempSync(join(fixtures, "store-"));
+      const disk = (name: string): Promise<Disk> => {
+        const path = join(directory, name);
+        writeFileSync(path, "");
+        return Disk.open(path);
+      };
+      const disks = await Promise.all(Array.from({ length: mirrors }, (_, i) => disk(`${i}`)));
+      const source = await disk("source");
+      writeFileSync(source.path, randomBytes(64 * BLOCK));
+      const heap = createHeap({ initial: 2 ** 20, maximum: 2 ** 20 });
+      const store = new MirroredStore(heap, { mirrors: disks, blockSize: BLOCK, size: 64 * BLOCK, minNr });
+      const close = async (): Promise<void> => {
+        await store.close();
+        expect(heap.check()).toEqual([]);
+        await Promise.all([...disks, source].map((each) => each.close()));
+      };
+      const content = (each: Disk, block: number): Buffer =>
+        readFileSync(each.path).subarray(block * BLOCK, (block + 1) * BLOCK);
+      return { heap, store, disks, source, disk, content, close };
+    };
+
+    it("lets each request write to the mirrors it began with", async () => {
+      const { store, disks, source, disk, content, close } = await open(2);
+      const third = await disk("2");
+      disks.push(third);
+
+      const before = store.write(0, source);
+      const growing = store.reshape(3);
+      store.replace(2, third);
+      expect(store.raidDisks).toBe(3);
+      const between = store.write(1, source);
+      expect(await growing).toMatchObject({ from: 2, to: 3, inFlight: 1, epochs: 2, begun: 1, completed: 1 });
+      await Promise.all([before, between]);
+      expect(store.blockWrites).toBe(2 + 3);
+
+      const last = store.write(2, source);
+      const shrinking = store.reshape(2);
+      const after = store.write(3, source);
+      expect(await shrinking).toMatchObject({ from: 3, to: 2, inFlight: 1, epochs: 2 });
+      await Promise.all([last, after]);
+      expect(store.blockWrites).toBe(5 + 3 + 2);
+
+      for (const block of [0, 1, 2, 3]) expect(content(disks[1]!, block)).toEqual(content(source, block));
+      expect(content(third, 0)).toEqual(Buffer.alloc(BLOCK));
+      for (const block of [1, 2]) expect(content(third, block)).toEqual(content(source, block));
+      expect(content(third, 3)).toHaveLength(0);
+      expect(store.stats()[0]).toMatchObject({ epochs: 1, outstanding: 0 });
+      await close();
+    });
+
+    it("finds a replacement in its new slot", async () => {
+      const { store, disks, source, disk, content, close } = await open(3);
+      disks.push(await disk("replacement"));
+      await disks[1]!.unplug();
+      disks[1]!.fail(new Error("broken"), 0);
+      store.replace(1, disks[3]!);
+      await store.write(0, source);
+      const rebuilding = store.rebuild(0, 1);
+      await Promise.all([store.reshape(2), rebuilding, store.rebuild(0, 1), store.write(1, source)]);
+      for (const block of [0, 1]) expect(content(disks[3]!, block)).toEqual(content(source, block));
+      await close();
+    });
+
+    it("without memory leaves it as it was, growing and shrinking", async () => {
+      const { heap, store, disks, source, disk, close } = await open(2);
+      disks.push(await disk("2"));
+      const noMemory = { code: "ERR_NO_MEMORY" };
+      const sizes = () => store.stats().map(({ elementSize, minNr, epochs }) => [elementSize, minNr, epochs]);
+      const was = sizes();
+      const writing = store.write(0, source);
+
+      heap.faults({ refuse: true });
+      await expect(store.reshape(3)).rejects.toMatchObject(noMemory);
+      heap.faults();
+      expect(store.raidDisks).toBe(2);
+      expect(sizes()).toEqual(was);
+      await Promise.all([writing, store.write(1, source)]);
+      expect(store.blockWrites).toBe(2 * 2);
+
+      await store.reshape(3);
+      store.replace(2, disks[2]!);
+      heap.faults({ refuse: true });
+      await expect(store.reshape(2)).rejects.toMatchObject(noMemory);
+      heap.faults();
+      expect(store.raidDisks).toBe(3);
+      await store.write(2, source);
+      expect(store.blockWrites).toBe(2 * 2 + 3);
+      await store.reshape(2);
+      expect(sizes()).toEqual(was);
+      await close();
+    });
+
+    it("refuses what makes no sense, and a second one while there is one", async () => {
+      const { store, disks, source, close } = await open(2);
+      for (const number of [0, -1, 1.5, NaN]) await expect(store.reshape(number)).rejects.toThrow(RangeError);
+      expect(await store.reshape(2)).toMatchObject({ from: 2, to: 2, inFlight: 0, epochs: 1 });
+      const writing = store.write(0, source);
+      const growing = store.reshape(3);
+      await expect(store.reshape(2)).rejects.toThrow("being reshaped");
+      await Promise.all([writing, growing]);
+      disks[0]!.fail(new Error("broken"), 0);
+      await expect(store.reshape(1)).rejects.toThrow("none would work");
+      expect(store.raidDisks).toBe(3);
+      await close();
+    });
   });
 });
 
@@ -196,7 +403,17 @@ describe.concurrent("what people see", { timeout: 30_000 }, () => {
   it("is help", async () => {
     const { code, stdout, stderr } = await raid1(["--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    for (const option of ["--disks N", "--min-nr N", "--heap BYTES", "--out DIR", "--keep", "--json", "--help"]) {
+    for (const option of [
+      "--disks N",
+      "--min-nr N",
+      "--heap BYTES",
+      "--no-reshape",
+      "--reshape",
+      "--out DIR",
+      "--keep",
+      "--json",
+      "--help",
+    ]) {
       expect(stdout).toContain(option);
     }
   });
@@ -208,6 +425,11 @@ describe.concurrent("what people see", { timeout: 30_000 }, () => {
     for (const part of [input, "8,400,953 bytes", "129 blocks", "from the reserve", "lowest curr_nr", "verified"]) {
       expect(stdout).toContain(part);
     }
+    expect(stdout).toMatch(
+      /grew to 3 mirrors +[^]* resynced +\d+ blocks[^]*shrank to 2 mirrors +[^]*no freeze +\d+ requests/,
+    );
+    expect(stdout).toMatch(/^ {2}no freeze +.* r1bios of 2 sizes; at the end, of 1$/m);
+    expect(stdout).toMatch(/^ {2}mirror-2 +dropped with [\d,]+ bytes, verified, sha256 [0-9a-f]{16}…$/m);
     expect(stdout).toMatch(/Without a reserve[^]*stalled +after \d+ blocks[^]*never made it +[\d,]+ bytes/);
   });
 
@@ -245,6 +467,9 @@ describe.concurrent("mistakes", { timeout: 30_000 }, () => {
     [["--heap", "1"], "--heap", '"1"'],
     [["--heap", "2G"], "--heap", '"2G"'],
     [["--json=yes"], "--json"],
+    [["--reshape=3"], "--reshape"],
+    [["--no-reshape=yes"], "--no-reshape"],
+    [["--reshape", "--no-reshape"], "--reshape and --no-reshape"],
     [["a", "b"], "one input", '"a", "b"'],
   ] as [string[], ...string[]][])("on the command line: %j", (args, ...parts) => {
     for (const part of parts) expect(() => parseOptions(args)).toThrow(part);
@@ -281,6 +506,9 @@ describe.concurrent("mistakes", { timeout: 30_000 }, () => {
     writeFileSync(self, "precious");
     await refused(["--out", out, self], 2, JSON.stringify(self), JSON.stringify(out));
     expect(readFileSync(self, "utf8")).toBe("precious");
+    const extra = join(out, "mirror-2.img");
+    writeFileSync(extra, "precious");
+    await refused(["--out", out, extra], 2, JSON.stringify(extra), JSON.stringify(out));
   });
 
   it.runIf(existsSync("/dev/full")).each([[[0, 1]], [[0]], [[1]]])("a full disk under mirrors %j", async (full) => {
