@@ -24,6 +24,7 @@ export interface Core {
   mempool_exit(handle: number): number;
   mempool_alloc(handle: number): number;
   mempool_free(handle: number, element: number): number;
+  mempool_resize(handle: number, minNr: number): number;
   mempool_next_live(handle: number, after: number, thread: number): number;
 }
 interface Inspect {
@@ -118,6 +119,8 @@ export const DOINGS = [
   "trimming",
   "reaping",
   "settling",
+  "reshaping",
+  "resizing",
   "finishing",
 ] as const;
 

@@ -9,6 +9,9 @@ const { module, memory, heap, board, lane, seed, pools, turnstile, BOARD, ROW, D
 const core = new WebAssembly.Instance(module, { env: { memory } }).exports;
 const row = BOARD.rows + lane * BOARD.rowWords;
 const me = lane + 1;
+/** What resize and reshape return of docs/abi.h. */
+const NOT_NOW = -7;
+const NO_MEMORY = -8;
 /** Who holds an element of a pool that comes and goes. */
 const meVisiting = me | VISITING;
 
@@ -111,15 +114,19 @@ function leaveLine(k) {
 
 /* ---- steps ---- */
 
+/** As it was when it was handed out: somebody may have reshaped the pool since. */
+const sizeOf = (k, element) => core.mempool_size(handles[k], element);
+const giveBack = (k, element) => give(handles[k], sizeOf(k, element), element);
+
 const mine = pools.map(() => []);
 let greed = 50;
 
 function keep(k, element) {
   if (!element) return;
-  take(pools[k].size, element);
+  take(sizeOf(k, element), element);
   mine[k].push(element);
   // What it holds of one pool is bounded, so that the others have some; where it hoards, memory is not enough for that.
-  while (mine[k].length > hoard) give(handles[k], pools[k].size, mine[k].shift());
+  while (mine[k].length > hoard) giveBack(k, mine[k].shift());
 }
 
 function some(k) {
@@ -147,7 +154,8 @@ function alloc(k) {
   if (how === 2) {
     const element = core.mempool_zalloc(handles[k]) >>> 0;
     if (!element) return undefined;
-    const zeroed = words(element + pools[k].size).subarray(element >> 2, (element + pools[k].size) >> 2);
+    const end = element + sizeOf(k, element);
+    const zeroed = words(end).subarray(element >> 2, end >> 2);
     if (zeroed.some((word) => word !== 0)) fail("not zeroed", element);
     return keep(k, element);
   }
@@ -158,7 +166,7 @@ function free(k) {
   const element = some(k);
   if (!element) return;
   doing("freeing", k);
-  give(handles[k], pools[k].size, element);
+  giveBack(k, element);
   // An address that is free must be refused, or be somebody else's by now: so it is only asked.
   if (random(64) === 0) core.mempool_free_check(handles[k], element + 4);
 }
@@ -166,9 +174,9 @@ function free(k) {
 /** Puts one of its own into the exchange, and takes what was there: everyone frees everyone's. */
 function exchange(k) {
   doing("exchanging", k);
-  const { size } = pools[k];
   const mineNow = some(k);
   if (mineNow) {
+    const size = sizeOf(k, mineNow);
     check(size, mineNow, me);
     words(mineNow + size)[(mineNow >> 2) + 1] = OPEN;
     Atomics.store(board, BOARD.holders + (mineNow >>> 3), OPEN);
@@ -178,9 +186,10 @@ function exchange(k) {
   if (!theirs) return;
   const was = Atomics.compareExchange(board, BOARD.holders + (theirs >>> 3), OPEN, me);
   if (was !== OPEN) fail("in the exchange, but not open", theirs, "holder", was);
+  const size = sizeOf(k, theirs);
   check(size, theirs, OPEN);
   words(theirs + size)[(theirs >> 2) + 1] = me;
-  if (random(2)) give(handles[k], size, theirs);
+  if (random(2)) giveBack(k, theirs);
   else mine[k].push(theirs);
 }
 
@@ -242,6 +251,22 @@ function pass() {
   board[BOARD.guarded]++;
   Atomics.add(board, BOARD.passes, 1);
   give(gate, turnstile.size, element);
+}
+
+/** Another size for what is handed out from now on, or another reserve; never less of that than the pool began with. */
+function change(k) {
+  const { size, minNr, maxNr } = pools[k];
+  const refused = (result) => result === NOT_NOW || result === NO_MEMORY;
+  if (random(2)) {
+    doing("reshaping", k);
+    const result = core.mempool_reshape(handles[k], size + 8 * random(10), 8);
+    if (result !== 1 && !refused(result)) fail("reshape returned", result);
+  } else {
+    doing("resizing", k);
+    const most = maxNr === -1 ? minNr + 20 : maxNr;
+    const result = core.mempool_resize(handles[k], minNr + random(most - minNr + 1));
+    if (result !== 1 && result !== 0 && !refused(result)) fail("resize returned", result);
+  }
 }
 
 function rejoin(k) {
@@ -355,6 +380,7 @@ function step() {
     return core.heap_settle();
   }
   if (what < 12) return bump();
+  if (what < 14) return change(k);
   if (what < 20) return pass();
   if (what < 26) return visit();
   if (what < 36) {
@@ -395,5 +421,5 @@ for (;;) {
 doing("finishing");
 endOwn();
 leaveLine();
-for (const [k, list] of mine.entries()) for (const element of list.splice(0)) give(handles[k], pools[k].size, element);
+for (const [k, list] of mine.entries()) for (const element of list.splice(0)) giveBack(k, element);
 insist("heap_detach", () => core.heap_detach());

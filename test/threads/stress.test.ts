@@ -162,6 +162,7 @@ async function run(
     expect(heap.heapStats().pools).toBe(pools.length + 1);
     let reserveHits = 0;
     for (const { handle, minNr, maxNr } of [...pools, turnstile]) {
+      expect(heap.core.mempool_resize(handle, minNr)).toBe(1);
       const stats = heap.poolStats(handle);
       expect(stats).toMatchObject({ currNr: minNr, outstanding: 0 });
       reserveHits += stats.reserveHits;
