@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { root, versionOf } from "../lib/machine.mjs";
 
 const folder = join(root, "build/bench/allocators");
@@ -29,6 +29,7 @@ export const modules = {
   "wasi-dlmalloc": c("clang"),
   "emscripten-dlmalloc": c("emcc", "-sMALLOC=dlmalloc"),
   emmalloc: c("emcc", "-sMALLOC=emmalloc"),
+  mimalloc: c("clang", "-DMIMALLOC", "-DNDEBUG", "-mexec-model=reactor"),
   "emscripten-mimalloc": c("emcc", "-sMALLOC=mimalloc"),
   rlsf: rust("rlsf"),
   talc: rust("talc"),
@@ -84,6 +85,17 @@ function optimise(out) {
   run(process.execPath, [wasmOpt, out, "-O3", "--strip-debug", "--strip-producers", "-o", out]);
 }
 
+/** The sources of mimalloc, which a crate has in it. */
+function mimalloc() {
+  const cwd = join(here, "rust");
+  run("cargo", ["fetch", "--quiet", "--locked"], { cwd });
+  const args = ["metadata", "--format-version", "1", "--locked", "--features", "mimalloc"];
+  const { stdout } = spawnSync("cargo", args, { cwd, encoding: "utf8", maxBuffer: 2 ** 26 });
+  const { manifest_path: manifest } = JSON.parse(stdout).packages.find(({ name }) => name === "libmimalloc-sys");
+  const folderOf = join(dirname(manifest), "c_src/mimalloc/v2");
+  return ["-I", join(folderOf, "include"), join(folderOf, "src/static.c")];
+}
+
 const compilers = {
   async assemblyscript({ args, bare }, out) {
     const { default: asc } = await import("assemblyscript/asc");
@@ -96,8 +108,10 @@ const compilers = {
     const { name } = toolOf(tool);
     // -fno-builtin: else a compiler that knows malloc leaves out the pairs.
     const common = ["-O3", "-fno-builtin", ...(bare ? ["-DBARE"] : []), ...args, join(here, "c/loops.c"), "-o", out];
-    if (tool === "clang") run(name, ["--target=wasm32-wasi", "-nostartfiles", "-Wl,--no-entry", ...common]);
-    else {
+    if (tool === "clang") {
+      const sources = args.includes("-DMIMALLOC") ? mimalloc() : ["-nostartfiles"];
+      run(name, ["--target=wasm32-wasi", "-Wl,--no-entry", ...sources, ...common]);
+    } else {
       const settings = [
         "STANDALONE_WASM=1",
         "ALLOW_MEMORY_GROWTH=1",
@@ -144,7 +158,7 @@ const bare = (text) => text?.match(/\d+\.\d+[\w.]*/)?.[0];
 
 /** The allocators in Rust have versions of their own. */
 const crates = Object.fromEntries(
-  [...readFileSync(join(here, "rust/Cargo.toml"), "utf8").matchAll(/^(\w+) = \{ version = "=([\d.]+)"/gm)].map(
+  [...readFileSync(join(here, "rust/Cargo.toml"), "utf8").matchAll(/^([\w-]+) = \{ version = "=([\d.]+)"/gm)].map(
     ([, name, version]) => [`${name} (crate)`, version],
   ),
 );

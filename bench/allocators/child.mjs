@@ -94,7 +94,7 @@ await answer(async ({ workload: id, side, names, quick, seed }, progress) => {
     counts[name] = n;
     return { run: () => loops[name](n), ops: n * workload.ops };
   });
-  const samples = await byTurns(subjects, { rounds: quick ? 5 : 21, random, progress });
+  const samples = await byTurns(subjects, { rounds: quick ? 5 : 17, random, progress });
   const result = { samples: Object.fromEntries(names.map((name, i) => [name, samples[i]])) };
   if (side === "wasm" && workload.slots) {
     const weighed = names.filter((name) => name === OURS || !name.startsWith("wasm-mempool"));

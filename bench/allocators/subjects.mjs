@@ -20,6 +20,10 @@ export const subjects = {
   "dlmalloc (wasi-libc)": { module: "wasi-dlmalloc", says: "malloc of the C library for WASI" },
   "dlmalloc (emscripten)": { module: "emscripten-dlmalloc", says: "emscripten's default malloc" },
   "emmalloc (emscripten)": { module: "emmalloc", says: "emscripten's small malloc" },
+  "mimalloc (wasi-libc)": {
+    module: "mimalloc",
+    says: "version 2; made for many threads and much memory, here without threads",
+  },
   "mimalloc (emscripten)": { module: "emscripten-mimalloc", says: "emscripten's malloc for many threads" },
   "dlmalloc (Rust)": {
     module: "dlmalloc-rs",
@@ -33,17 +37,36 @@ export const subjects = {
 
 const compiled = {};
 
+/** What a C library asks of its surroundings: there is no environment and no file, and time stands still. */
+const surroundings = (memoryOf) => ({
+  environ_sizes_get(count, bytes) {
+    const view = new DataView(memoryOf().buffer);
+    view.setUint32(count, 0, true);
+    view.setUint32(bytes, 0, true);
+    return 0;
+  },
+  environ_get: () => 0,
+  clock_time_get(_clock, _precision, time) {
+    new DataView(memoryOf().buffer).setBigUint64(time, 0n, true);
+    return 0;
+  },
+});
+
+/** WASI's number for what is not supported. */
+const UNSUPPORTED = 52;
+
 /** A new instance with its loops ready; `seed` is what its random numbers begin with. */
 export function open(name, seed) {
   const { module } = subjects[name];
   compiled[module] ??= new WebAssembly.Module(readFileSync(fileOf(module)));
   const imports = {};
+  let core;
+  const known = surroundings(() => core.memory);
   for (const { module: from, name: what } of WebAssembly.Module.imports(compiled[module])) {
     imports[from] ??= {};
-    // Nothing that is measured calls them: they are for what a program writes or how it ends.
-    imports[from][what] = () => 0;
+    imports[from][what] = known[what] ?? (() => UNSUPPORTED);
   }
-  const core = new WebAssembly.Instance(compiled[module], imports).exports;
+  core = new WebAssembly.Instance(compiled[module], imports).exports;
   core["_initialize"]?.();
   core.setup(seed);
   return core;
@@ -94,6 +117,9 @@ for (const [name, { module, sized, floor }] of Object.entries(subjects)) {
     const core = open(name, 1);
     const large = core.allocate(BYTES);
     core.release(large, BYTES);
+    // Who keeps large blocks and small ones apart gets memory for the small ones too.
+    const blocks = Array.from({ length: 12_000 }, (_, i) => core.allocate(16 + (i % 1024)));
+    for (const [i, block] of blocks.entries()) core.release(block, 16 + (i % 1024));
     return {
       used: { malloc: core.allocate, free: core.release },
       memory: core.memory,

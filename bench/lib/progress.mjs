@@ -1,7 +1,7 @@
 /** How far it is, on standard error: a line that changes on a terminal, else nothing moves. */
 export function progressLine({ stream = process.stderr, env = process.env } = {}) {
   const live = stream.isTTY && env.TERM !== "dumb";
-  const width = () => Math.max(20, (stream.columns ?? 80) - 1);
+  const width = () => Math.max(20, (stream.columns || 80) - 1);
   const erase = () => (env.NO_COLOR ? `\r${" ".repeat(width())}\r` : "\r\x1b[K");
   let last = 0;
   return {

@@ -87,11 +87,13 @@ export function columnsOf(table) {
     ]);
     if (columns.at(-1)[2].every((cell) => cell === "")) columns.pop();
   }
+  // What only those who read the raw results ask for.
+  const raw = new Set(["cpuNs", "collections, part"]);
   const facts = rows.map(({ extra }) => flat(extra ?? {}));
   for (const key of new Set(facts.flatMap((all) => Object.keys(all)))) {
     const cells = facts.map((all) => {
       const fact = all[key];
-      if (fact === undefined || !plain(fact)) return "";
+      if (fact === undefined || raw.has(key) || !plain(fact)) return "";
       if (typeof fact === "string") return fact;
       return inBytes.has(key) ? bytes(fact) : number(fact);
     });

@@ -55,6 +55,20 @@ function svg(width, height, title, parts) {
 /** Wide enough for a text of that size; fonts differ. */
 const widthOf = (content, size = 13) => content.length * size * 0.56;
 
+/** The width of the name of a side: ours is set in bold. */
+const labelOf = (side) => widthOf(side, side.startsWith(OURS) ? 15 : 13);
+
+/** A text in lines that are no wider. */
+function wrapped(content, wide, size) {
+  const lines = [];
+  for (const word of content.split(" ")) {
+    const longer = lines.length ? `${lines.at(-1)} ${word}` : word;
+    if (lines.length && widthOf(longer, size) <= wide) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 /**
  * Bars, a panel for each of `panels`: { title, unit, lower, bars: [{ side, value, low?, high? }] }. Two panels side by side. A bar
  * far longer than most is torn off, and says how long it is.
@@ -62,32 +76,32 @@ const widthOf = (content, size = 13) => content.length * size * 0.56;
 export function bars(title, subtitle, panels) {
   const WIDTH = 860;
   const [GAP, LINE, TOP] = [24, 22, 66];
-  const across = panels.length > 1 ? 2 : 1;
+  const longest = Math.max(...panels.flatMap((panel) => panel.bars.map(({ side }) => labelOf(side))));
+  const across = panels.length > 1 && longest < 220 ? 2 : 1;
   const wide = (WIDTH - 40 - GAP * (across - 1)) / across;
   const rows = [];
   for (let i = 0; i < panels.length; i += across) rows.push(panels.slice(i, i + across));
   const parts = [text(20, 30, title, { kind: "title" }), text(20, 50, subtitle, { kind: "quiet" })];
   let y = TOP;
   for (const row of rows) {
-    const high = 30 + LINE * Math.max(...row.map((panel) => panel.bars.length)) + 14;
+    const titles = row.map((panel) => wrapped(panel.title, wide - 8, 14));
+    const head = 34 + 17 * Math.max(...titles.map((lines) => lines.length));
+    const high = head + LINE * Math.max(...row.map((panel) => panel.bars.length)) + 14;
     for (const [i, panel] of row.entries()) {
       const x = 20 + i * (wide + GAP);
-      const labels = Math.min(
-        205,
-        Math.max(...panel.bars.map(({ side }) => widthOf(side, side.startsWith(OURS) ? 15 : 13))) + 8,
-      );
+      const labels = Math.max(...panel.bars.map(({ side }) => labelOf(side))) + 8;
       const length = wide - labels - 62;
       const sorted = panel.bars.map(({ value }) => value).toSorted((a, b) => a - b);
-      // What is more than twice as long as most others is torn.
-      const usual = 2.5 * sorted[Math.floor(0.7 * (sorted.length - 1))];
+      // What is several times as long as most others is torn.
+      const usual = 3.5 * sorted[Math.floor(0.7 * (sorted.length - 1))];
       const whole = sorted.findLast((value) => value <= usual);
       const most = whole < sorted.at(-1) ? 1.2 * whole : whole;
       const format = valueOf(panel.unit);
-      parts.push(text(x, y + 14, panel.title, { kind: "panel" }));
+      for (const [k, line] of titles[i].entries()) parts.push(text(x, y + 14 + 17 * k, line, { kind: "panel" }));
       const better = `${panel.unit}, ${panel.lower ? "less" : "more"} is better`;
-      parts.push(text(x + wide, y + 14, better, { kind: "quiet", anchor: "end" }));
+      parts.push(text(x, y + 14 + 17 * titles[i].length, better, { kind: "quiet" }));
       for (const [k, { side, value }] of panel.bars.entries()) {
-        const top = y + 26 + k * LINE;
+        const top = y + head - 8 + k * LINE;
         const mine = side.startsWith(OURS);
         const torn = value > most;
         const long = Math.max(1, (Math.min(value, most) / most) * length);

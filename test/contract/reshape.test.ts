@@ -67,7 +67,8 @@ class Held {
   verify(): void {
     for (const [address, size] of this.#sizes) {
       expectCanary(this.#heap.memory, address, size, address);
-      if (this.#pool.sizeOf(address) !== size) throw new Error(`sizeOf says ${this.#pool.sizeOf(address)}, not ${size}`);
+      if (this.#pool.sizeOf(address) !== size)
+        throw new Error(`sizeOf says ${this.#pool.sizeOf(address)}, not ${size}`);
     }
     expectDisjoint([...this.#sizes]);
     expect(this.#pool.outstanding).toBe(this.#sizes.size);
@@ -856,10 +857,10 @@ describe("reshape, with several threads", () => {
     expect(pool.stats().epochs).toBe(2);
     // half here, half there
     freeAll(pool, theirs.slice(25));
-    await thread.run((_, addresses) => addresses.forEach((address) => (globalThis as Kept).pool.free(address)), [
-      ...theirs.slice(0, 25),
-      ...mine,
-    ]);
+    await thread.run(
+      (_, addresses) => addresses.forEach((address) => (globalThis as Kept).pool.free(address)),
+      [...theirs.slice(0, 25), ...mine],
+    );
     fresh.forEach((address) => expectCanary(heap.memory, address, 200, address));
     expect(pool.stats().epochs).toBe(1);
     freeAll(pool, fresh);
@@ -928,7 +929,7 @@ describe("reshape, with several threads", () => {
           const next = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
           const held: [number, number, number][] = [];
           let allocs = 0;
-          for (const end = performance.now() + 1200; performance.now() < end; ) {
+          for (const end = performance.now() + 1200; performance.now() < end;) {
             for (let i = 0; i < 50; i++) {
               if (next() < 0.5 && held.length < 60) {
                 const address = there.alloc();

@@ -386,7 +386,7 @@ describe.each(builds)("resize: $name", (build) => {
         if (what < 0.1) {
           const minNr = Math.floor(next() * 61);
           const isFull = pool.resize(minNr);
-          if (isFull !== (pool.currNr >= minNr)) throw new Error(`resize says ${isFull}`);
+          if (isFull !== pool.currNr >= minNr) throw new Error(`resize says ${isFull}`);
         } else if (what < 0.55) {
           const address = pool.alloc();
           if (address !== 0) live.push(address);

@@ -284,6 +284,24 @@ describe.each(builds)("rules: $name", (build) => {
     expectSound(heap);
   });
 
+  test("a thread caches no more than 64 KiB of elements, and where there may be others a 16th of maxNr", () => {
+    const cachedBy = (size: number, maxNr: number): number => {
+      const heap = fixedHeap(build, 16 * MIB);
+      const pool = create({ heap, size, minNr: 0, maxNr });
+      freeAll(pool, drain(pool, 10_000));
+      const { cached } = pool.stats();
+      expectSound(heap);
+      return cached;
+    };
+    for (const size of [16, 256, 4096]) {
+      expect(cachedBy(size, Infinity)).toBeGreaterThan(0);
+      expect(cachedBy(size, Infinity) * size).toBeLessThanOrEqual(65536);
+    }
+    if (build.name !== "shared") return;
+    expect(cachedBy(256, 160)).toBeLessThanOrEqual(10);
+    expect(cachedBy(256, 15)).toBe(0);
+  });
+
   test("names need not differ, and the table has every pool", () => {
     const heap = fixedHeap(build, MIB);
     const pools = ["bios", "bios", "r1bio"].map((name) => create({ heap, size: 64, minNr: 1, name }));

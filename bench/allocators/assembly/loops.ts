@@ -161,7 +161,7 @@ export function setup(first: u32): void {
       const bytes = classOf(size);
       if (bytes != last) {
         last = bytes;
-        pool = changetype<usize>(mempool_create(bytes, 16, 0, -1));
+        pool = changetype<usize>(mempool_create(bytes, 16, 0, -1, 0));
         if (!pool) unreachable();
       }
       store<u32>(slots + ((size >> 4) << 2), pool, POOLS);

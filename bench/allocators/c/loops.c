@@ -6,6 +6,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#ifdef MIMALLOC
+/* As its own header has them. */
+void *mi_malloc(size_t bytes);
+void mi_free(void *block);
+#define malloc mi_malloc
+#define free mi_free
+#endif
+
 #define EXPORT(name) __attribute__((export_name(name)))
 
 #define SLOTS 16384

@@ -1,0 +1,510 @@
+/** Faults made on purpose: the same ones again by their seed, and what the reserve promises while they last. */
+import { describe, expect, test } from "vitest";
+import { create, createArena, type Heap, type Pool } from "../../src/index.ts";
+import { builds } from "../builds.ts";
+import { Thread } from "../threads/helpers.ts";
+import {
+  codeOf,
+  drain,
+  errorFrom,
+  expectCanary,
+  expectSound,
+  fixedHeap,
+  freeAll,
+  Greedy,
+  MIB,
+  PAGE,
+  random,
+  shuffle,
+  take,
+  writeCanary,
+} from "./helpers.ts";
+
+/** Which of so many allocs of a pool without a reserve are served. */
+function served(pool: Pool, count: number): string {
+  let list = "";
+  for (let i = 0; i < count; i++) {
+    const element = pool.alloc();
+    list += element === 0 ? "-" : "+";
+    pool.free(element);
+  }
+  return list;
+}
+
+/** Users of a pool's reserve, each of whom holds an element for a while, then gives it back and wants another. */
+class Users {
+  readonly #heap: Heap;
+  readonly #pool: Pool;
+  readonly #held: number[];
+  readonly #how: (pool: Pool) => number;
+  served = 0;
+
+  constructor(heap: Heap, pool: Pool, how: (pool: Pool) => number = (each) => each.alloc()) {
+    this.#heap = heap;
+    this.#pool = pool;
+    this.#how = how;
+    this.#held = Array.from({ length: pool.minNr }, () => 0);
+  }
+
+  step(user: number): void {
+    const { elementSize } = this.#pool;
+    const address = this.#held[user]!;
+    if (address === 0) {
+      const taken = this.#how(this.#pool);
+      if (taken === 0) throw new Error(`user ${user} got nothing after ${this.served} elements`);
+      writeCanary(this.#heap.memory, taken, elementSize, user);
+      this.#held[user] = taken;
+      this.served++;
+    } else {
+      expectCanary(this.#heap.memory, address, elementSize, user);
+      this.#pool.free(address);
+      this.#held[user] = 0;
+    }
+    if (this.#pool.currNr + this.#pool.outstanding < this.#pool.minNr) throw new Error("the guarantee is broken");
+  }
+
+  run(rounds: number, seed: number): void {
+    const next = random(seed);
+    for (let i = 0; i < rounds; i++) this.step(Math.floor(next() * this.#held.length));
+    for (const [user, address] of this.#held.entries()) if (address === 0) this.step(user);
+    for (const user of this.#held.keys()) this.step(user);
+  }
+}
+
+describe.each(builds)("faults: $name", (build) => {
+  test("nth refuses that call and no other, counted from now", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 0 });
+    served(pool, 10);
+    for (const nth of [1, 2, 7, 40]) {
+      pool.faults({ nth });
+      expect(served(pool, 40)).toBe(`${"+".repeat(nth - 1)}-${"+".repeat(40 - nth)}`);
+      expect(pool.faults()).toBeGreaterThanOrEqual(40);
+    }
+    expect(pool.faults()).toBe(0);
+    expectSound(heap);
+  });
+
+  test("setting it again counts anew", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 0 });
+    pool.faults({ nth: 5 });
+    expect(served(pool, 3)).toBe("+++");
+    expect(pool.faults({ nth: 5 })).toBe(3);
+    expect(served(pool, 6)).toBe("++++-+");
+    pool.faults();
+    expectSound(heap);
+  });
+
+  test("by probability the same seed refuses the same calls, and another seed others", () => {
+    const heap = fixedHeap(build, MIB);
+    const run = (seed: number | undefined, probability = 0.3): string => {
+      const pool = create({ heap, size: 64, minNr: 0 });
+      pool.faults(seed === undefined ? { probability } : { probability, seed });
+      const list = served(pool, 2000);
+      pool.exit();
+      return list;
+    };
+    const first = run(1);
+    expect(run(1)).toBe(first);
+    expect(run(2)).not.toBe(first);
+    expect(run(undefined)).toBe(run(0));
+    expect(run(2 ** 32 - 1)).toBe(run(2 ** 32 - 1));
+    const refused = first.split("-").length - 1;
+    // 600, and some five standard deviations
+    expect(refused).toBeGreaterThan(450);
+    expect(refused).toBeLessThan(750);
+    const lists = Array.from({ length: 20 }, (_, seed) => run(seed, 0.5));
+    expect(new Set(lists).size).toBe(20);
+    expect(run(5, 0)).toBe("+".repeat(2000));
+    expect(run(5, 1)).toBe("-".repeat(2000));
+    expectSound(heap);
+  });
+
+  test("the same seed set again starts the sequence again", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 0 });
+    pool.faults({ probability: 0.5, seed: 77 });
+    const first = served(pool, 300);
+    pool.faults({ probability: 0.5, seed: 77 });
+    expect(served(pool, 300)).toBe(first);
+    pool.faults();
+    expect(served(pool, 300)).toBe("+".repeat(300));
+    expectSound(heap);
+  });
+
+  test("a refused call is served by the reserve, and is not once that is empty", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 4 });
+    pool.faults({ refuse: true });
+    const held = drain(pool);
+    expect(held.length).toBe(4);
+    expect(pool.stats()).toMatchObject({ reserveHits: 4, failures: 1, slabHits: 0 });
+    pool.faults();
+    held.push(...take(pool, 10));
+    expect(pool.stats()).toMatchObject({ reserveHits: 4, slabHits: 10 });
+    freeAll(pool, held);
+    expect(pool.currNr).toBe(4);
+    expectSound(heap);
+  });
+
+  test("while it is set nothing is cached", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 4 });
+    freeAll(pool, take(pool, 100));
+    pool.faults({ probability: 0 });
+    pool.faults({ refuse: true });
+    expect(drain(pool).length).toBe(4);
+    expect(pool.stats().cached).toBe(0);
+    expectSound(heap);
+  });
+
+  test("elements freed while the backend is refused do not come back by it", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 4 });
+    const held = take(pool, 50);
+    pool.faults({ refuse: true });
+    freeAll(pool, held);
+    expect(drain(pool).length).toBe(4);
+    expectSound(heap);
+  });
+
+  test("create, resize and reshape meet it as they meet a lack of memory", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: (bytes: number) => bytes, data: 64, minNr: 4 });
+    pool.faults({ refuse: true });
+    expect(pool.resize(10)).toBe(false);
+    expect(codeOf(() => pool.reshape(128))).toBe("ERR_NO_MEMORY");
+    expect([pool.minNr, pool.currNr, pool.elementSize]).toEqual([10, 4, 64]);
+    pool.faults();
+    heap.faults({ refuse: true });
+    expect(codeOf(() => create({ heap, size: 5000, minNr: 50 }))).toBe("ERR_NO_MEMORY");
+    expect(codeOf(() => createArena({ heap }))).toBe("ERR_NO_MEMORY");
+    heap.faults();
+    expect(pool.resize(10)).toBe(true);
+    create({ heap, size: 5000, minNr: 50 }).exit();
+    expectSound(heap);
+  });
+
+  test("the heap's refuse all pages, and what there is goes on", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 4 });
+    const held = take(pool, 3);
+    const { used } = heap.stats();
+    heap.faults({ refuse: true });
+    const more = drain(pool);
+    expect(more.length).toBeGreaterThanOrEqual(4);
+    expect(heap.stats().used).toBeLessThanOrEqual(used);
+    expect(heap.faults()).toBeGreaterThan(0);
+    held.push(...more, ...take(pool, 1000));
+    freeAll(pool, held);
+    expect(heap.faults()).toBe(0);
+    expectSound(heap);
+  });
+
+  test("the heap's by probability are the same again by the seed", () => {
+    const run = (seed: number): string => {
+      const heap = fixedHeap(build, MIB);
+      heap.faults({ probability: 0.4, seed });
+      let list = "";
+      for (let i = 0; i < 60; i++) {
+        const arena = (() => {
+          try {
+            return createArena({ heap, bytes: 4096 });
+          } catch (error) {
+            expect(error).toMatchObject({ code: "ERR_NO_MEMORY" });
+            return undefined;
+          }
+        })();
+        list += arena ? "+" : "-";
+        arena?.exit();
+      }
+      expect(heap.faults()).toBeGreaterThanOrEqual(60);
+      expectSound(heap);
+      return list;
+    };
+    const first = run(3);
+    expect(first).toContain("+");
+    expect(first).toContain("-");
+    expect(run(3)).toBe(first);
+    expect(run(4)).not.toBe(first);
+  });
+
+  test("growth 0 refuses to grow the memory, growth 2 allows two pages", () => {
+    if (build.name === "region") return;
+    const heap = build.heap({ initial: 4 * PAGE, maximum: 64 * PAGE });
+    const pool = create({ heap, size: 4000, minNr: 2 });
+    heap.faults({ growth: 0 });
+    const { bytes } = heap.stats();
+    const held = drain(pool);
+    expect(heap.stats().bytes).toBe(bytes);
+    expect(heap.stats().grows).toBe(0);
+    expect(codeOf(() => create({ heap, size: 100_000, minNr: 10 }))).toBe("ERR_NO_MEMORY");
+    heap.faults({ growth: 2 });
+    held.push(...drain(pool));
+    expect(heap.stats().bytes).toBeLessThanOrEqual(bytes + 2 * PAGE);
+    expect(heap.stats().bytes).toBeGreaterThan(bytes);
+    heap.faults();
+    held.push(...take(pool, 200));
+    expect(heap.stats().bytes).toBeGreaterThan(bytes + 2 * PAGE);
+    freeAll(pool, held);
+    expectSound(heap);
+  });
+
+  test("who waits while the backend is refused gets on with the reserve", async () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 2 });
+    pool.faults({ refuse: true });
+    let rounds = 0;
+    await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        for (let i = 0; i < 50; i++) {
+          const element = await pool.allocAsync({ timeout: 5000 });
+          if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+          pool.free(element);
+          rounds++;
+        }
+      }),
+    );
+    expect(rounds).toBe(300);
+    expect([pool.currNr, pool.outstanding]).toEqual([2, 0]);
+    expectSound(heap);
+  });
+
+  test("bad options are refused by name and value, and what was set stays set", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 0 });
+    const bad: [object, string, string][] = [
+      [{ refuse: 1 }, "refuse", "1"],
+      [{ refuse: null }, "refuse", "null"],
+      [{ nth: -1 }, "nth", "-1"],
+      [{ nth: 1.5 }, "nth", "1.5"],
+      [{ nth: NaN }, "nth", "NaN"],
+      [{ nth: 2 ** 32 }, "nth", "4294967296"],
+      [{ nth: "1" }, "nth", '"1"'],
+      [{ probability: -0.1 }, "probability", "-0.1"],
+      [{ probability: 1.1 }, "probability", "1.1"],
+      [{ probability: NaN }, "probability", "NaN"],
+      [{ probability: "0.5" }, "probability", '"0.5"'],
+      [{ probability: 0.5, seed: -1 }, "seed", "-1"],
+      [{ probability: 0.5, seed: 2 ** 32 }, "seed", "4294967296"],
+      [{ probability: 0.5, seed: 0.5 }, "seed", "0.5"],
+      [{ often: true }, "often", "true"],
+    ];
+    pool.faults({ refuse: true });
+    heap.faults({ nth: 1_000_000 });
+    for (const [options, name, value] of bad) {
+      for (const call of [() => pool.faults(options), () => heap.faults(options)]) {
+        let code = "none";
+        let message = "";
+        try {
+          call();
+        } catch (error) {
+          ({ code, message } = error as { code: string; message: string });
+        }
+        expect([JSON.stringify(options), code]).toEqual([JSON.stringify(options), "ERR_INVALID_ARGUMENT"]);
+        expect(message).toContain(name);
+        expect(message).toContain(value);
+      }
+      expect(pool.alloc()).toBe(0);
+    }
+    for (const value of [null, 5, "refuse", true]) {
+      expect(codeOf(() => pool.faults(value as never))).toBe("ERR_INVALID_ARGUMENT");
+      expect(codeOf(() => heap.faults(value as never))).toBe("ERR_INVALID_ARGUMENT");
+    }
+    expect(errorFrom(() => pool.faults({ growth: 1 } as never)).message).toContain("growth");
+    for (const growth of [-1, 1.5, NaN, "1", 2 ** 32]) {
+      expect(errorFrom(() => heap.faults({ growth: growth as number })).message).toContain("growth");
+    }
+    expect(pool.alloc()).toBe(0);
+    pool.faults();
+    heap.faults();
+    expect(pool.alloc()).not.toBe(0);
+    expectSound(heap);
+  });
+
+  test("nth 0 is refused: calls are counted from 1", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 0 });
+    for (const call of [() => pool.faults({ nth: 0 }), () => heap.faults({ nth: 0 })]) {
+      expect(codeOf(call)).toBe("ERR_INVALID_ARGUMENT");
+    }
+    expectSound(heap);
+  });
+
+  test("after exit it is ERR_CLOSED", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 64, minNr: 2 });
+    const element = pool.alloc();
+    pool.faults({ refuse: true });
+    pool.exit();
+    expect(codeOf(() => pool.faults())).toBe("ERR_CLOSED");
+    expect(codeOf(() => pool.faults({ refuse: true }))).toBe("ERR_CLOSED");
+    pool.free(element);
+    expect(heap.stats().pools).toBe(0);
+    // the next pool, perhaps in the same place, is not refused anything
+    const next = create({ heap, size: 64, minNr: 0 });
+    expect(next.alloc()).not.toBe(0);
+    expectSound(heap);
+  });
+});
+
+describe.each(builds)("the reserve with the backend refused: $name", (build) => {
+  test.each([1, 2, 16])("%i users go on for ten thousand rounds", (minNr) => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 200, minNr });
+    pool.faults({ refuse: true });
+    const users = new Users(heap, pool);
+    users.run(10_000, minNr);
+    expect(users.served).toBeGreaterThan(4000);
+    expect(pool.stats()).toMatchObject({ slabHits: 0, failures: 0, currNr: minNr, outstanding: 0 });
+    expect(pool.faults()).toBeGreaterThanOrEqual(users.served);
+    expectSound(heap);
+  });
+
+  test("users of every way to allocate go on", () => {
+    const heap = fixedHeap(build, MIB);
+    const out = new Uint32Array(1);
+    const ways: ((pool: Pool) => number)[] = [
+      (pool) => pool.allocPreallocated(),
+      (pool) => pool.allocWait(0),
+      (pool) => (pool.allocBulk(out) ? out[0]! : 0),
+      (pool) => pool.ticket(1)!.alloc(),
+    ];
+    for (const [i, way] of ways.entries()) {
+      const pool = create({ heap, size: 72, minNr: 5, zero: i % 2 === 0 });
+      pool.faults({ refuse: true });
+      const users = new Users(heap, pool, way);
+      users.run(2000, i);
+      expect(users.served).toBeGreaterThan(900);
+      pool.exit();
+    }
+    expectSound(heap);
+  });
+
+  test.each([
+    ["slab", {}],
+    ["pages", { backend: "pages" }],
+    ["bump", { backend: "bump" }],
+    ["slab, capped", { maxNr: 6 }],
+    ["slab, after a resize", { resize: true }],
+  ] as const)(
+    "users of a pool on %s go on",
+    (_name, options: { backend?: "pages" | "bump"; maxNr?: number; resize?: boolean }) => {
+      const heap = fixedHeap(build, MIB);
+      const { resize, ...rest } = options;
+      const pool = create({ heap, size: 200, minNr: resize ? 1 : 6, ...rest });
+      if (resize) pool.resize(6);
+      const squatters = resize ? take(pool, 10) : [];
+      pool.faults({ refuse: true });
+      new Users(heap, pool).run(10_000, 6);
+      freeAll(pool, squatters);
+      expect([pool.currNr, pool.outstanding]).toEqual([6, 0]);
+      expectSound(heap);
+    },
+  );
+
+  test("users of a reshaped pool go on while old elements are out and come home", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: (bytes: number) => bytes, data: 64, minNr: 6 });
+    const old = take(pool, 30);
+    pool.reshape(200);
+    pool.faults({ refuse: true });
+    const users = new Users(heap, pool);
+    users.run(2000, 1);
+    for (const address of old) {
+      pool.free(address);
+      users.run(50, address);
+    }
+    expect([pool.currNr, pool.outstanding, pool.stats().epochs]).toEqual([6, 0, 1]);
+    expectSound(heap);
+  });
+
+  test("users of a host's elements go on", () => {
+    const heap = fixedHeap(build, MIB);
+    let last = 0;
+    const pool = create({ heap, size: 8, minNr: 6, backend: { alloc: () => ++last, free: () => {} } });
+    pool.faults({ refuse: true });
+    const held: number[] = [];
+    const next = random(6);
+    for (let i = 0; i < 10_000; i++) {
+      if (held.length < 6 && next() < 0.5) {
+        const element = pool.alloc();
+        if (element === 0) throw new Error("a user got nothing");
+        held.push(element);
+      } else if (held.length > 0) pool.free(shuffle(held, next).pop()!);
+    }
+    expect(last).toBe(6);
+    freeAll(pool, held);
+    expectSound(heap);
+  });
+
+  test("several pools, in a full heap, that come and go, take nothing of it", () => {
+    const heap = fixedHeap(build, MIB);
+    const pools = [8, 200, 5000].map((size) => create({ heap, size, minNr: 3 }));
+    const greedy = new Greedy(heap);
+    for (const pool of pools) pool.faults({ refuse: true });
+    greedy.take();
+    for (let round = 0; round < 20; round++) {
+      for (const pool of pools) new Users(heap, pool).run(100, round);
+      expect(["none", "ERR_NO_MEMORY"]).toContain(codeOf(() => create({ heap, size: 100, minNr: 1 }).exit()));
+      heap.trim();
+      greedy.take();
+    }
+    for (const pool of pools) expect([pool.currNr, pool.stats().failures]).toEqual([3, 0]);
+    expectSound(heap);
+  });
+
+  test("a bulk that cannot be had takes nothing of it", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 900, minNr: 8 });
+    pool.faults({ refuse: true });
+    for (let i = 0; i < 100; i++) {
+      expect(pool.allocBulk(new Uint32Array(9))).toBe(false);
+      expect(pool.currNr).toBe(8);
+    }
+    const out = new Uint32Array(8);
+    expect(pool.allocBulk(out)).toBe(true);
+    expect([pool.currNr, new Set(out).size]).toEqual([0, 8]);
+    pool.freeBulk(out);
+    expect(pool.currNr).toBe(8);
+    expectSound(heap);
+  });
+});
+
+test("faults set in one thread are met in all, and the threads' users get on", async () => {
+  const heap = builds.find(({ name }) => name === "shared")!.heap({ initial: MIB, maximum: MIB });
+  const pool = create({ heap, size: 64, minNr: 6 });
+  const threads = [new Thread(), new Thread()];
+  type Kept = typeof globalThis & { pool: Pool };
+  await Promise.all(
+    threads.map((thread) =>
+      thread.run(({ attach }, shared) => {
+        const there = ((globalThis as Kept).pool = attach(shared));
+        // so that there is something cached
+        const held = Array.from({ length: 50 }, () => there.alloc());
+        for (const address of held) there.free(address);
+      }, pool.share()),
+    ),
+  );
+  pool.faults({ refuse: true });
+  const before = pool.stats().slabHits;
+  const rounds = await Promise.all(
+    threads.map((thread) =>
+      thread.run(() => {
+        const { pool: there } = globalThis as Kept;
+        let round = 0;
+        for (; round < 3000; round++) {
+          const held = [there.alloc(), there.alloc(), there.alloc()];
+          if (held.includes(0)) throw new Error(`a user got nothing in round ${round}`);
+          for (const address of held) there.free(address);
+        }
+        return round;
+      }),
+    ),
+  );
+  expect(rounds).toEqual([3000, 3000]);
+  expect(pool.stats()).toMatchObject({ slabHits: before, failures: 0, outstanding: 0, currNr: 6 });
+  expect(drain(pool).length).toBe(6);
+  expectSound(heap);
+});
