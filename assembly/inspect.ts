@@ -3,4 +3,4 @@
  * looks at.
  */
 export { heap_check } from "./check";
-export { arena_stats, heap_stats, mempool_dip, mempool_stats } from "./stats";
+export { arena_stats, heap_left, heap_stats, mempool_dip, mempool_stats } from "./stats";

@@ -363,6 +363,7 @@ export function mempool_faults(m: Magazine): usize {
 export function mempool_stir(m: Magazine): void {
   shutGates(poolOf(m));
   settle(m);
+  if (THREADS) attend(m);
 }
 
 /** The same of the heap, for requests for pages. */

@@ -4,7 +4,7 @@
  */
 import { arenaUsed } from "./bump";
 import { roundsIn } from "./cache";
-import { Arena, Epoch, Heap, Magazine, PAGE, PAGE_NUMBERS, PAGE_SHIFT, serveHeap } from "./layout";
+import { Arena, Epoch, Heap, heap, Magazine, PAGE, PAGE_NUMBERS, PAGE_SHIFT, serveHeap } from "./layout";
 import { magazineAt, places, poolOf, taken } from "./mempool";
 import { freePages, runFind } from "./pages";
 
@@ -15,6 +15,12 @@ function largestRun(): u32 {
     if (runFind(largest | bit, 0)) largest |= bit;
   }
   return largest;
+}
+
+/** Bytes that are free, or still to be had. A look at the bits of free pages. */
+export function heap_left(address: usize): f64 {
+  serveHeap(address, 0);
+  return <f64>(freePages() + heap().maxPages - heap().pages) * PAGE;
 }
 
 /** Writes seven f64; docs/abi.h names them. O(memory). */

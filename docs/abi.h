@@ -249,6 +249,9 @@ address mempool_alloc_wait(pool p, double timeout);
  */
 uint32_t heap_check(address heap, address at);
 
+/* Bytes that are free, or still to be had. */
+double heap_left(address heap);
+
 /* Seven doubles: pages of 4 KiB; the most it may have; free pages; pages in the longest free run; grows; pools; arenas. */
 void heap_stats(address heap, address at);
 

@@ -495,11 +495,7 @@ export class Heap {
    */
   onLowMemory(below: number, call: (left: number) => void): () => void {
     integer("onLowMemory", "below", below, 1, ALL);
-    const left = () => {
-      if (this.within.core === gone) return Infinity;
-      const { maximum, used } = this.stats();
-      return maximum - used;
-    };
+    const left = () => (this.within.core === gone ? Infinity : this.#inspect().heap_left(this.address));
     return watermark("onLowMemory", below, left, call);
   }
 
@@ -509,7 +505,9 @@ export class Heap {
    */
   faults(options?: HeapFaultOptions): number {
     const words = faultWords(options, true, this.stats().bytes / PAGE);
-    return setFaults(this.views.refresh().u32, this.core.heap_faults() >>> 2, words);
+    const calls = setFaults(this.views.refresh().u32, this.core.heap_faults() >>> 2, words);
+    stir(this.within);
+    return calls;
   }
 
   /** A table for people: what each pool that this thread knows has, and how it fared. See {@link PoolStats}. */

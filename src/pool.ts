@@ -616,6 +616,7 @@ export class Pool implements Disposable {
     const { core } = this.#within;
     const calls = setFaults(this.heap.views.refresh().u32, core.mempool_faults(this.handle) >>> 2, words);
     core.mempool_stir(this.handle);
+    if (this.#within.lines.size > 0) this.#freed(Infinity);
     return calls;
   }
 

@@ -55,6 +55,7 @@ export interface Core {
 /** What the module exports that looks at a heap: the checker, and numbers, which it writes to `at`. */
 export interface Inspector {
   heap_check(heap: number, at: number): number;
+  heap_left(heap: number): number;
   heap_stats(heap: number, at: number): void;
   mempool_stats(pool: number, at: number): void;
   mempool_dip(pool: number): number;
