@@ -9,6 +9,8 @@
  * The sim build calls `sched` before each operation: there a test may let another thread run, or end this one.
  */
 export const THREADS: bool = ASC_FEATURE_THREADS;
+/** The checked build: every free takes its element by one swap, so that of two at the same instant one is caught. */
+export const CHECKED: bool = isDefined(CHECK_FREES);
 
 /* What `sched` is told: the kind of operation, its address, and how many bytes. */
 const LOAD: u32 = 0;

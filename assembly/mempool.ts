@@ -19,7 +19,7 @@
  *
  * Who may wait for another thread: create, attach, detach, exit (for the lock of the heap's lists). Nobody else.
  */
-import { atomicAdd, atomicLoad, atomicStore, atomicSwap, THREADS } from "./atomics";
+import { atomicAdd, atomicLoad, atomicStore, atomicSwap, CHECKED, THREADS } from "./atomics";
 import { arenaForget, arenaTrim } from "./bump";
 import {
   cachedBy,
@@ -608,7 +608,7 @@ export function mempool_free(m: Magazine, element: usize): i32 {
  */
 @inline
 export function freeInline(m: Magazine, element: usize): i32 {
-  const leaf = leafAt(element);
+  const leaf = CHECKED ? 0 : leafAt(element);
   if (leaf) {
     const entry = entryIn(leaf, element);
     if (load<u32>(entry) == <u32>m.epoch) {
@@ -635,7 +635,10 @@ function freeSlow(m: Magazine, element: usize): i32 {
   if (error) return error;
   settle(m);
   const state = stateAt(element);
-  store<u8>(state, cachedBy(m));
+  if (CHECKED) {
+    const live = atomicLoad<u8>(state);
+    if (!(live & STATE_LIVE) || !atomicSwap<u8>(state, live, <u8>cachedBy(m))) return DOUBLE_FREE;
+  } else store<u8>(state, cachedBy(m));
   if (!takeBack(m, element, state)) {
     store<u8>(state, m.live);
     return UNWANTED;

@@ -18,6 +18,7 @@ const modules = [
   { name: "core", entry: "index", target: "plain" },
   { name: "core.imported", entry: "index", target: "imported" },
   { name: "core.shared", entry: "shared", target: "shared" },
+  { name: "core.checked", entry: "shared", target: "checked" },
   { name: "core.debug", entry: "index", target: "debug" },
   { name: "inspect.imported", entry: "inspect", target: "imported" },
   { name: "inspect.shared", entry: "inspect", target: "shared" },

@@ -153,7 +153,7 @@ describe.each(builds)("the host's own backend: $name", (build) => {
     const values = [1, 2, 3, 7, 0x7fffffff, 0x80000000, 0x80000001, 0xfffffffe, 0xffffffff, 4096, 65536];
     const left = [...values];
     const freed: number[] = [];
-    const pool = hosted(heap, { alloc: () => left.pop() ?? 0, free: (element) => void freed.push(element) }, 2);
+    const pool = hosted(heap, { alloc: () => left.pop() ?? 0, free: (element: number) => void freed.push(element) }, 2);
     const all = drain(pool, 20);
     expect(all.toSorted((a, b) => a - b)).toEqual(values.toSorted((a, b) => a - b));
     for (const value of values) {
@@ -167,7 +167,7 @@ describe.each(builds)("the host's own backend: $name", (build) => {
   test("the numbers at both ends come and go, one by one and in bulk", () => {
     const heap = fixedHeap(build, MIB);
     const left = [0xffffffff, 1, 0x80000000];
-    const pool = hosted(heap, { alloc: () => left.pop() ?? 0, free: (element) => void left.push(element) }, 0);
+    const pool = hosted(heap, { alloc: () => left.pop() ?? 0, free: (element: number) => void left.push(element) }, 0);
     for (let round = 0; round < 50; round++) {
       const out = new Uint32Array(3);
       expect(pool.allocBulk(out)).toBe(true);
@@ -230,7 +230,10 @@ describe.each(builds)("the host's own backend: $name", (build) => {
     ["true", true],
     ["an array", [5]],
     ["a promise", Promise.resolve(5)],
-    ["an object that throws when read", { [Symbol.toPrimitive]: () => expect.fail(), toString: () => expect.fail() }],
+    [
+      "an object that throws when read",
+      { [Symbol.toPrimitive]: (): number => expect.fail(), toString: (): string => expect.fail() },
+    ],
   ])("if alloc gives %s it is ERR_BACKEND, and nothing has changed", (_name, value) => {
     const heap = fixedHeap(build, MIB);
     const numbers = new Numbers(10);
@@ -367,10 +370,10 @@ describe.each(builds)("the host's own backend: $name", (build) => {
     ["a string", "malloc"],
     ["null", null],
     ["a number", 5],
-    ["no free", { alloc: () => 1 }],
+    ["no free", { alloc: (): number => 1 }],
     ["no alloc", { free: () => {} }],
     ["an alloc that is none", { alloc: 5, free: () => {} }],
-    ["an unknown option", { alloc: () => 1, free: () => {}, realloc: () => 1 }],
+    ["an unknown option", { alloc: (): number => 1, free: () => {}, realloc: (): number => 1 }],
     ["a function", () => 1],
   ])("create refuses a backend that is %s, and asks it nothing", (_name, backend) => {
     const heap = fixedHeap(build, MIB);
@@ -641,6 +644,8 @@ describe.each(builds)("the host's own backend: $name", (build) => {
   });
 
   test("an alloc that closes a pool of which nothing is out, and throws or gives none, leaves it closed for good", async () => {
+    // a test of its own, below: in a thread of its own
+    if (build.name === "shared") return;
     const heap = fixedHeap(build, MIB);
     for (const gives of ["throws", 0, -1] as const) {
       const numbers = new Numbers(50);
@@ -892,6 +897,26 @@ describe.each(builds)("the host's own backend: $name", (build) => {
     expectSound(heap);
   });
 
+  test("who waits is served by a grow, once the host can give again", async () => {
+    const heap = fixedHeap(build, MIB);
+    const numbers = new Numbers(10);
+    const pool = hosted(heap, numbers, 2);
+    numbers.onAlloc = () => 0;
+    const held = drain(pool);
+    expect(held.length).toBe(2);
+    const waiters = [pool.allocAsync({ timeout: 1000 }), pool.allocAsync({ timeout: 1000 })];
+    expect(pool.resize(3)).toBe(false);
+    numbers.onAlloc = undefined;
+    pool.resize(4);
+    held.push(...(await Promise.all(waiters)));
+    expect(new Set(held).size).toBe(4);
+    freeAll(pool, held);
+    expect([pool.currNr, pool.outstanding]).toEqual([4, 0]);
+    pool.exit();
+    numbers.expectHome();
+    expectSound(heap);
+  });
+
   test("who waits when the pool is closed is told, and no element is lost", async () => {
     const heap = fixedHeap(build, MIB);
     const numbers = new Numbers(3);
@@ -937,7 +962,7 @@ describe.each(builds)("the host's own backend: $name", (build) => {
     const before = idle(heap);
     let last = 0;
     const freed = new Set<number>();
-    const pool = hosted(heap, { alloc: () => ++last, free: (element) => void freed.add(element) }, 5);
+    const pool = hosted(heap, { alloc: () => ++last, free: (element: number) => void freed.add(element) }, 5);
     const held = take(pool, 100_000);
     expect(new Set(held).size).toBe(100_000);
     expectSound(heap);
@@ -1178,9 +1203,10 @@ describe.each(builds)("the backend bump: $name", (build) => {
   });
 });
 
+const sharedHeap = (): Heap => builds.find(({ name }) => name === "shared")!.heap({ initial: MIB, maximum: 4 * MIB });
+
 describe("backends, with several threads", () => {
   type Kept = typeof globalThis & { pool: Pool; freed: number[]; next: number };
-  const sharedHeap = (): Heap => builds.find(({ name }) => name === "shared")!.heap({ initial: MIB, maximum: 4 * MIB });
   let names = 0;
   const another = (heap: Heap): Heap => attach({ ...heap.share(), id: `backends, another ${names++}` });
 
@@ -1277,6 +1303,36 @@ describe("backends, with several threads", () => {
     expect([pool.outstanding, pool.currNr]).toEqual([25, 4]);
     expectSound(heap);
   });
+
+  test.each(["none", "throws"])(
+    "on a shared heap, an alloc that closes a pool of which nothing is out, and %s, comes to an end",
+    async (gives) => {
+      const ended = new Thread().run(async ({ createHeap }, what) => {
+        const heap = createHeap({ shared: true, initial: 2 ** 20, maximum: 2 ** 20 });
+        let last = 0;
+        let pool: Pool | undefined;
+        const backend = {
+          alloc: (): number => {
+            if (pool === undefined) return ++last;
+            pool.exit();
+            if (what === "throws") throw new Error("closed it");
+            return 0;
+          },
+          free: (): void => {},
+        };
+        pool = heap.create({ size: 8, minNr: 1, backend });
+        try {
+          pool.alloc();
+        } catch {
+          // whatever it throws
+        }
+        await pool.closed;
+        return heap.check();
+      }, gives);
+      const late = new Promise<string>((resolve) => setTimeout(resolve, 1500, "still running after 1.5 s"));
+      expect(await Promise.race([ended, late])).toEqual([]);
+    },
+  );
 
   test("reap lists a dead thread's elements by the numbers the host gave", () => {
     const heap = sharedHeap();

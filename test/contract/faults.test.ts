@@ -18,6 +18,7 @@ import {
   shuffle,
   take,
   writeCanary,
+  type Build,
 } from "./helpers.ts";
 
 /** Which of so many allocs of a pool without a reserve are served. */
@@ -69,6 +70,28 @@ class Users {
     for (const [user, address] of this.#held.entries()) if (address === 0) this.step(user);
     for (const user of this.#held.keys()) this.step(user);
   }
+}
+
+/** Which of sixty arenas are to be had, with faults by this seed. */
+function arenas(build: Build, seed: number): string {
+  const heap = fixedHeap(build, MIB);
+  heap.faults({ probability: 0.4, seed });
+  let list = "";
+  for (let i = 0; i < 60; i++) {
+    const arena = (() => {
+      try {
+        return createArena({ heap, bytes: 4096 });
+      } catch (error) {
+        expect(error).toMatchObject({ code: "ERR_NO_MEMORY" });
+        return undefined;
+      }
+    })();
+    list += arena ? "+" : "-";
+    arena?.exit();
+  }
+  expect(heap.faults()).toBeGreaterThanOrEqual(60);
+  expectSound(heap);
+  return list;
 }
 
 describe.each(builds)("faults: $name", (build) => {
@@ -203,31 +226,11 @@ describe.each(builds)("faults: $name", (build) => {
   });
 
   test("the heap's by probability are the same again by the seed", () => {
-    const run = (seed: number): string => {
-      const heap = fixedHeap(build, MIB);
-      heap.faults({ probability: 0.4, seed });
-      let list = "";
-      for (let i = 0; i < 60; i++) {
-        const arena = (() => {
-          try {
-            return createArena({ heap, bytes: 4096 });
-          } catch (error) {
-            expect(error).toMatchObject({ code: "ERR_NO_MEMORY" });
-            return undefined;
-          }
-        })();
-        list += arena ? "+" : "-";
-        arena?.exit();
-      }
-      expect(heap.faults()).toBeGreaterThanOrEqual(60);
-      expectSound(heap);
-      return list;
-    };
-    const first = run(3);
+    const first = arenas(build, 3);
     expect(first).toContain("+");
     expect(first).toContain("-");
-    expect(run(3)).toBe(first);
-    expect(run(4)).not.toBe(first);
+    expect(arenas(build, 3)).toBe(first);
+    expect(arenas(build, 4)).not.toBe(first);
   });
 
   test("growth 0 refuses to grow the memory, growth 2 allows two pages", () => {

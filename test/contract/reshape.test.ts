@@ -466,7 +466,7 @@ describe.each(builds)("reshape: $name", (build) => {
     ["undefined", undefined],
     ["null", null],
     ["a bigint", 64n],
-    ["an object", { valueOf: () => 64 }],
+    ["an object", { valueOf: (): number => 64 }],
     ["a promise", Promise.resolve(64)],
   ])("a callback that returns %s is refused, and nothing changes", (_name, value) => {
     const heap = fixedHeap(build, MIB);
@@ -662,12 +662,9 @@ describe.each(builds)("reshape: $name", (build) => {
 
   test("who waits gets an element of the new size", async () => {
     const heap = fixedHeap(build, MIB);
-    const pool = poolOf(heap, 64, 2);
-    pool.faults({ refuse: true });
-    const old = drain(pool);
-    expect(old.length).toBe(2);
+    const pool = poolOf(heap, 64, 2, { maxNr: 2 });
+    const old = take(pool, 2);
     const waiters = [pool.allocAsync(), pool.allocAsync()];
-    pool.faults();
     pool.reshape(200);
     for (const address of await Promise.all(waiters)) {
       expect(pool.sizeOf(address)).toBe(200);
@@ -818,9 +815,10 @@ function model(build: Build, seed: number): void {
   }
 }
 
+const sharedHeap = (): Heap => builds.find(({ name }) => name === "shared")!.heap({ initial: MIB, maximum: 8 * MIB });
+
 describe("reshape, with several threads", () => {
   type Kept = typeof globalThis & { pool: Pool; held: number[] };
-  const sharedHeap = (): Heap => builds.find(({ name }) => name === "shared")!.heap({ initial: MIB, maximum: 8 * MIB });
 
   test("another thread's old elements stay, its next alloc has the new size, and it frees both", async () => {
     const heap = sharedHeap();
@@ -898,17 +896,14 @@ describe("reshape, with several threads", () => {
 
   test("a waiting thread is served with the new size", async () => {
     const heap = sharedHeap();
-    const pool = poolOf(heap, 64, 2);
+    const pool = poolOf(heap, 64, 2, { maxNr: 2 });
     const thread = new Thread();
     await thread.run(({ attach: join }, shared) => {
       (globalThis as Kept).pool = join(shared);
     }, pool.share());
-    pool.faults({ refuse: true });
-    const old = drain(pool);
-    expect(old.length).toBe(2);
+    const old = take(pool, 2);
     const waiting = thread.run(() => (globalThis as Kept).pool.allocWait(5000));
     await sleep(50);
-    pool.faults();
     pool.reshape(200);
     const got = await waiting;
     expect(pool.sizeOf(got)).toBe(200);
@@ -958,9 +953,9 @@ describe("reshape, with several threads", () => {
       ),
     );
     let reshapes = 0;
-    let isDone = false;
-    const all = Promise.all(running).finally(() => (isDone = true));
-    while (!isDone) {
+    const state = { isDone: false };
+    const all = Promise.all(running).finally(() => (state.isDone = true));
+    while (!state.isDone) {
       pool.reshape(8 + 8 * (reshapes++ % 50));
       await sleep(1);
     }

@@ -26,6 +26,7 @@ test("the tarball has what it should, and nothing else", () => {
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
+    "build/core.checked.wasm",
     "build/core.imported.wasm",
     "build/core.shared.wasm",
     "build/core.wasm",
@@ -133,7 +134,7 @@ test("publint finds nothing", async () => {
 test("are-the-types-wrong finds nothing", async () => {
   const attw = "node_modules/@arethetypeswrong/cli/dist/index.js";
   // The .wasm files are bytes to load, and what importing them gives differs from host to host: there is no type for it.
-  const bytes = ["core.wasm", "core.imported.wasm", "core.shared.wasm"];
+  const bytes = ["core.wasm", "core.imported.wasm", "core.shared.wasm", "core.checked.wasm"];
   await run(
     root,
     node,

@@ -33,6 +33,8 @@ export interface BuildOptions {
   /** The file that has the exports; what it imports must be in the same folder or below, or in assembly/. */
   readonly entry?: string;
   readonly race?: boolean;
+  /** With every free a swap: the checked build. */
+  readonly checked?: boolean;
 }
 
 function digest(entry: string): string {
@@ -48,13 +50,16 @@ function digest(entry: string): string {
 }
 
 /** The module, from build/sim/NAME.wasm if nothing has changed since. */
-export async function build(name: string, { entry, race = false }: BuildOptions = {}): Promise<SimBuild> {
+export async function build(
+  name: string,
+  { entry, race = false, checked = false }: BuildOptions = {},
+): Promise<SimBuild> {
   const file = entry ?? join(ROOT, "assembly/shared.ts");
   const stem = join(OUT, race ? `${name}.race` : name);
   const version = digest(file);
   if (!existsSync(`${stem}.json`) || readList(stem).version !== version) {
     mkdirSync(OUT, { recursive: true });
-    const { binary, sites } = instrument(await compile(file, race), race);
+    const { binary, sites } = instrument(await compile(file, race, checked), race);
     // Several test files may build the same at the same time.
     write(`${stem}.wasm`, binary);
     write(`${stem}.json`, JSON.stringify({ version, sites }));
@@ -73,9 +78,10 @@ function write(path: string, data: Uint8Array | string): void {
 }
 
 /** The optimized module as text: only so do the lines of the source reach binaryen. */
-async function compile(entry: string, race: boolean): Promise<string> {
+async function compile(entry: string, race: boolean, checked: boolean): Promise<string> {
   let text = "";
   const args = [relative(ROOT, entry), "--baseDir", ROOT, "--target", "shared", "--use", "SIM=1", "--debug"];
+  if (checked) args.push("--use", "CHECK_FREES=1");
   args.push("--sourceMap", "--outFile", "sim.wasm", "--textFile", "sim.wast");
   // A fill or copy is then a loop of stores, which are reported.
   if (race) args.push("--disable", "bulk-memory");

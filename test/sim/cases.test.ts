@@ -5,7 +5,7 @@
 import { join, resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { build, type SimBuild } from "./build.ts";
-import { cases } from "./cases.ts";
+import { cases, freedTwice } from "./cases.ts";
 import { exemptions } from "./exemptions.ts";
 import { races } from "./race.ts";
 import { replay, report, search } from "./search.ts";
@@ -25,6 +25,17 @@ beforeAll(async () => {
   core = await build(variant, { entry: join(folder, "shared.ts") });
   reporting = await build(variant, { entry: join(folder, "shared.ts"), race: true });
   checker = await build(`${variant}.inspect`, { entry: join(folder, "inspect.ts") });
+});
+
+test("of two frees of one element at the same instant, one is caught by the checked build, and both pass in the other", async () => {
+  const checked = await build("checked", { checked: true });
+  // What it looks at is plain in the other build: no order of atomic operations says that it matters.
+  const mode = { preemptions: 2 };
+  const caught = search(checked, freedTwice, { mode, milliseconds: 20_000, checker });
+  expect(report(freedTwice.name, caught)).toBe("");
+  expect(caught.schedules).toBeGreaterThan(1);
+  const missed = search(core, freedTwice, { mode, milliseconds: 20_000, checker });
+  expect(missed.fault?.message).toContain("results 0,0");
 });
 
 describe.each(chosen)("$name", (one) => {

@@ -85,6 +85,14 @@ function ending(name: string, shape: Shape, threads: ((view: View) => Part)[], m
   return { ...usual(name, shape, threads, more), check: (run) => check?.(run) ?? closing(run) };
 }
 
+/** Only the checked build tells the two apart. */
+export const freedTwice: CoreCase = usual(
+  "two frees at the same instant",
+  { held: 1 },
+  [(a) => free(a, 0, a.context.elements[0]!), (b) => free(b, 1, b.context.elements[0]!)],
+  results((a, b) => (a === 0) !== (b === 0) && Math.min(a, b) === -2),
+);
+
 export const cases: readonly CoreCase[] = [
   ...sizing,
   usual("alloc and free", {}, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),
