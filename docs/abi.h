@@ -6,7 +6,8 @@
  * addresses of arrays, are not checked: a wrong one may trap or do damage. Element addresses are checked, all of them, by
  * every free. Besides that only a fault of ours, or damage to the allocator's own structures, traps.
  *
- * One instance serves one heap, and in core.shared.wasm is one of its threads: at most 64. Instances, and handles of pools,
+ * One instance serves one heap, and in core.shared.wasm is one of its threads: at most 64. core.checked.wasm is the
+ * same, slower, and catches two frees of one element at the same instant. Instances, and handles of pools,
  * are not shared: each thread has its own. mempool_alloc and mempool_free, and what is made of them, never wait for another
  * thread. Those that may, for some tens of milliseconds, while another has the lock of the heap's lists, say so. Only
  * mempool_alloc_wait sleeps. The version is 3; a change that breaks a caller raises it.
