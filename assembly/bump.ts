@@ -40,10 +40,11 @@ export function carve(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
   let state = changetype<usize>(slab) - 1 - carved;
   let element = changetype<usize>(slab) + SLAB_HEADER + carved * cache.stride;
   const cached = stateCached();
-  for (let i: u32 = 0; i < got; i++) {
+  // The last round is handed out first: so addresses ascend.
+  for (let round = rounds + (got << 3); round > rounds;) {
+    round -= 8;
     store<u8>(state, cached);
-    store<u64>(rounds, (<u64>element) | ((<u64>state) << 32));
-    rounds += 8;
+    store<u64>(round, (<u64>element) | ((<u64>state) << 32));
     state--;
     element += cache.stride;
   }

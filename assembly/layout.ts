@@ -164,8 +164,10 @@ export class Cache {
   slabs: u32;
   slabPages: u32;
   room: u32;
-  /** Changes when a slab becomes empty. */
+  /** Changes when a slab becomes empty; and what it was when all slabs were last looked at. */
   emptied: u32;
+  sweptAt: u32;
+  spare: u32;
   maxNr: u32;
   /** The pool it is an epoch of; 0: the allocator's own. What kind of backend it is: BACKEND_*. */
   pool: usize;

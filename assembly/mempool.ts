@@ -265,6 +265,14 @@ function hasEmptied(epoch: Epoch): bool {
   return has == ENDED || (!has && atomicSwap<u32>(room, 0, ENDED));
 }
 
+/** Empty slabs of epochs that are over go back: one that was just in a thread's hands when it became empty may be left. */
+export function sweepOld(pool: Pool): void {
+  for (let at = firstEpoch(pool); at; at = changetype<Epoch>(at).next) {
+    const epoch = changetype<Epoch>(at);
+    if (epoch != current(pool)) slabSweepAll(epoch);
+  }
+}
+
 /** Ends an epoch: what is in its reserve goes back, and what comes home goes to its slabs. */
 export function endEpoch(epoch: Epoch): void {
   setMinNr(epoch, 0);
@@ -380,12 +388,13 @@ export function heap_faults(): usize {
 export function mempool_cell(m: Magazine, counts: bool): usize {
   const pool = poolOf(m);
   settle(m);
-  if (isClosed(pool) || (THREADS && isWaiting(pool))) return 0;
+  // Not before those in line; but for the reserve, which is theirs.
+  if (isClosed(pool) || (counts && THREADS && isWaiting(pool))) return 0;
+  notePeak(pool);
   const cell = elementTake(current(pool));
   if (!cell) return 0;
   m.taken++;
   if (counts) m.allocs++;
-  notePeak(pool);
   return handOut(m, cell);
 }
 

@@ -21,6 +21,7 @@ import { isRefused } from "./faults";
 import {
   alignUp,
   BACKEND_BUMP,
+  BACKEND_PAGES,
   Cache,
   ENDED,
   Faults,
@@ -467,8 +468,19 @@ export function slabGive(cache: Cache, slab: usize, groups: u64, n: u32): void {
   announce(0);
   if (now < SLAB_OUT) {
     addTo(cache, offsetof<Cache>("emptied"), 1);
-    if (cache.backend != BACKEND_BUMP) sweep(cache, partialOf(cache), sweptOf(cache), SWEEP_SLABS);
+    if (cache.backend == BACKEND_PAGES) sweepSoon(cache);
+    else if (cache.backend != BACKEND_BUMP) sweep(cache, partialOf(cache), sweptOf(cache), SWEEP_SLABS);
   }
+}
+
+/** Looks at all slabs once an eighth of them have become empty: that many wait at most, and none at the end. */
+function sweepSoon(cache: Cache): void {
+  const emptied = atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("emptied"));
+  const sweptAt = changetype<usize>(cache) + offsetof<Cache>("sweptAt");
+  const slabs = atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("slabs"));
+  if (emptied - atomicLoad<u32>(sweptAt) <= slabs >>> 3) return;
+  atomicStore<u32>(sweptAt, emptied);
+  slabSweepAll(cache);
 }
 
 /**

@@ -41,6 +41,7 @@ import {
   poolOf,
   reclaim,
   settle,
+  sweepOld,
 } from "./mempool";
 import { pagesInit, rawAlloc } from "./pages";
 import { cacheInit, records } from "./slab";
@@ -175,6 +176,7 @@ function leave(m: Magazine): void {
     // Who serves others may be left with what nobody wants any more.
     attend(m);
   } while (roundsIn(m));
+  sweepOld(pool);
   atomicStore<u64>(changetype<usize>(m) + offsetof<Magazine>("floor"), GATE_SHUT);
   magazineShrink(m);
   // No epoch's: when this thread comes again, it looks.
@@ -202,6 +204,7 @@ export function settleAll(): void {
     if (changetype<usize>(m)) {
       settle(m);
       attend(m);
+      sweepOld(pool);
     } else if (isClosed(pool)) clearedRest(pool);
   }
 }

@@ -27,16 +27,16 @@ export function faultWords(options: HeapFaultOptions | undefined, isHeap: boolea
   const call = "faults";
   if (options === undefined) return [0, 0, 0, 0, 0, 0];
   const known = ["refuse", "nth", "probability", "seed", ...(isHeap ? (["growth"] as const) : [])] as const;
-  const { refuse = false, nth = 0, probability = 0, seed = 0, growth } = checkOptions(call, options, known);
+  const { refuse = false, nth, probability = 0, seed = 0, growth } = checkOptions(call, options, known);
   boolean(call, "refuse", refuse);
-  if (nth !== 0) integer(call, "nth", nth, 1, RATE_ALL);
+  if (nth !== undefined) integer(call, "nth", nth, 1, RATE_ALL);
   if (typeof probability !== "number" || !(probability >= 0 && probability <= 1)) {
     invalid(`${call}: probability must be a number from 0 to 1, got ${show(probability)}`);
   }
   integer(call, "seed", seed, 0, RATE_ALL);
   if (growth !== undefined) integer(call, "growth", growth, 0, 65536);
   const rate = refuse ? RATE_ALL : Math.min(RATE_ALL, Math.floor(probability * 2 ** 32));
-  return [1, 0, nth, rate, seed, growth === undefined ? 0 : pages + growth * PAGES_PER_WASM_PAGE];
+  return [1, 0, nth ?? 0, rate, seed, growth === undefined ? 0 : pages + growth * PAGES_PER_WASM_PAGE];
 }
 
 /** Writes them; returns how many requests were counted since the last time. */

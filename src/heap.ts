@@ -378,11 +378,11 @@ export class Heap {
     if (thread < 0) return undefined;
     const list: Reaped[] = [];
     // Before another thread can get its number.
-    for (const { name: pool, handle } of this.within.pools) {
+    for (const pool of this.within.pools) {
       for (let address = 0; ;) {
-        address = this.core.mempool_next_live(handle, address, thread) >>> 0;
+        address = this.core.mempool_next_live(pool.handle, address, thread) >>> 0;
         if (address === 0) break;
-        list.push({ pool, address });
+        list.push({ pool: pool.name, address: pool.nameOf(address) });
       }
     }
     const done = this.core.heap_reap(thread);

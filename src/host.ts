@@ -76,13 +76,23 @@ export class Host {
     return true;
   }
 
-  /** Gives back what the reserve has above minNr, or all of it if the pool is closed. Whether that was the pool's last. */
-  drain(): boolean {
-    let ended = false;
-    for (;;) {
+  /** An element for the first in line, if the backend has one. */
+  feed(): boolean {
+    const cell = this.#fill(0);
+    if (cell !== 0) this.free(this.element(cell));
+    return cell !== 0;
+  }
+
+  /** Gives back what the reserve has above minNr, or all of it if the pool is closed. */
+  drain(): void {
+    despite(this.#surplus(), (cell) => this.#giveBack(cell));
+  }
+
+  *#surplus(): Generator<number> {
+    while (!this.#pool.isEnded) {
       const cell = this.#core.mempool_drain(this.#handle) >>> 0;
-      if (cell === 0) return ended;
-      if (this.#giveBack(cell) === LAST) ended = true;
+      if (cell === 0) return;
+      yield cell;
     }
   }
 
@@ -106,14 +116,15 @@ export class Host {
     try {
       element = this.#ask();
     } finally {
-      if (element === 0) this.#core.mempool_uncell(this.#handle, cell, counts);
+      if (element === 0 && this.#core.mempool_uncell(this.#handle, cell, counts) === LAST) this.#pool.finish();
     }
-    if (element === 0) return 0;
-    this.#pool.heap.views.refresh().u32[cell >>> 2] = element;
-    this.#cells.set(element, cell);
-    if (!this.#pool.look()) return cell;
+    if (element !== 0) {
+      this.#pool.heap.views.refresh().u32[cell >>> 2] = element;
+      this.#cells.set(element, cell);
+    }
+    if (!this.#pool.look()) return element === 0 ? 0 : cell;
     // It was closed by the callback, or while that ran.
-    if (this.#giveBack(cell) === LAST) this.#pool.finish();
+    if (element !== 0) this.#giveBack(cell);
     throw new MempoolError("ERR_CLOSED", `alloc: pool "${this.#pool.name}" is closed`);
   }
 
@@ -123,12 +134,12 @@ export class Host {
     if (typeof element !== "number" || element >>> 0 !== element) {
       throw new MempoolError(
         "ERR_BACKEND",
-        `alloc: the backend of pool "${name}" must give an integer from 0 to 2^32 - 1, got ${show(element)}`,
+        `backend.alloc of pool "${name}" must give an integer from 0 to 2^32 - 1, got ${show(element)}`,
       );
     }
     const cell = element === 0 ? undefined : this.#cells.get(element);
     if (cell !== undefined && this.#word(cell) === element) {
-      throw new MempoolError("ERR_BACKEND", `alloc: the backend of pool "${name}" gave element ${element} twice`);
+      throw new MempoolError("ERR_BACKEND", `backend.alloc of pool "${name}" gave element ${element} twice`);
     }
     return element;
   }
@@ -150,9 +161,23 @@ export class Host {
     this.#pool.heap.views.u32[cell >>> 2] = 0;
     this.#cells.delete(element);
     const result = this.#core.mempool_uncell(this.#handle, cell, 0);
+    if (result === LAST) this.#pool.finish();
     this.#backend.free(element, this.#data);
     return result;
   }
+}
+
+/** Calls for each, whatever one of the calls throws; and then throws that. */
+export function despite<T>(list: Iterable<T>, call: (one: T) => void): void {
+  const thrown: unknown[] = [];
+  for (const one of list) {
+    try {
+      call(one);
+    } catch (error) {
+      thrown.push(error);
+    }
+  }
+  if (thrown.length > 0) throw thrown[0];
 }
 
 const LAST = 1;

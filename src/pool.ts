@@ -3,7 +3,7 @@
 import { MempoolError, type ErrorCode } from "./errors.ts";
 import { faultWords, setFaults, type FaultOptions } from "./faults.ts";
 import type { Heap } from "./heap.ts";
-import { Host, type HostBackend } from "./host.ts";
+import { despite, Host, type HostBackend } from "./host.ts";
 import {
   boolean,
   checkOptions,
@@ -47,7 +47,10 @@ export interface PoolOptions<Data = unknown> {
    * reserve + handed out >= minNr, at any time. With maxNr the same, the pool is exactly these elements.
    */
   readonly minNr: number;
-  /** At most this many elements in reserve and handed out together. Default: no cap but the heap's memory. */
+  /**
+   * At most this many elements in reserve and handed out together. Default: no cap but the heap's memory. After `reshape`
+   * of those of the new size: those of the old one that are still out come on top.
+   */
   readonly maxNr?: number;
   /**
    * A power of two up to 4096. Default: a struct's own; 8 for a callback's size; for a number the largest power of two
@@ -59,7 +62,8 @@ export interface PoolOptions<Data = unknown> {
   /**
    * Where elements come from. "slab", the default: slabs, of which empty ones go back to the heap. "pages": elements of
    * whole pages of 4 KiB at such addresses, which no thread caches. "bump": one after the other, and all the memory goes
-   * back at once when the pool has ended. Or the host's own: elements are whatever numbers it gives.
+   * back at once when the pool has ended. Or the host's own: elements are whatever numbers it gives; without `zero`,
+   * `align` and `reshape`.
    */
   readonly backend?: "slab" | "pages" | "bump" | HostBackend<Data>;
   /** The heap to live on. Default: one heap for everybody, made at first use. */
@@ -184,7 +188,7 @@ function backendOf(call: string, options: { readonly backend?: unknown }): { kin
   if (typeof backend !== "object" || backend === null) {
     invalid(`${call}: backend must be "slab", "pages", "bump" or { alloc, free }, got ${show(backend)}`);
   }
-  const host = checkOptions(`${call}: backend`, backend as HostBackend, ["alloc", "free"]);
+  const host = backend as HostBackend;
   for (const key of ["alloc", "free"] as const) {
     if (typeof host[key] !== "function") {
       invalid(`${call}: backend.${key} must be a function, got ${show(host[key])}`);
@@ -511,9 +515,13 @@ export class Pool implements Disposable {
   exit(): void {
     if (this.#state !== "open") return;
     this.#shut();
-    if (this.#within.core.mempool_exit(this.handle) === 0 || this.#host?.drain()) this.#end();
-    else this.#awaitEnd();
-    stir(this.#within);
+    try {
+      if (this.#within.core.mempool_exit(this.handle) === 0) this.#end();
+      else this.#host?.drain();
+    } finally {
+      if (!this.isEnded) this.#awaitEnd();
+      stir(this.#within);
+    }
   }
 
   /** The same as `exit`: `using pool = create(...)`. */
@@ -539,6 +547,7 @@ export class Pool implements Disposable {
     if (this.#host) {
       this.#host.drain();
       isFull = this.#host.fill(minNr);
+      this.#refuseClosed(call, this.look());
     }
     if (this.#within.lines.size > 0) this.#freed(Infinity);
     return isFull;
@@ -574,12 +583,13 @@ export class Pool implements Disposable {
   /** Bytes in this element, which is out: what `elementSize` was when it was handed out. Throws as `free` does. O(1). */
   sizeOf(address: number): number {
     const isAddress = typeof address === "number" && address >>> 0 === address && address !== 0;
-    const code =
-      isAddress && !this.#host && this.#state !== "ended"
-        ? this.#within.core.mempool_free_check(this.handle, address)
-        : INVALID;
+    const { core } = this.#within;
+    let code = INVALID;
+    if (isAddress && !this.isEnded) {
+      code = this.#host ? this.#host.verdict(address) : core.mempool_free_check(this.handle, address);
+    }
     if (code !== 0) this.#freeFailed(code, address, "", "sizeOf");
-    return this.#within.core.mempool_size(this.handle, address);
+    return this.#host ? this.elementSize : core.mempool_size(this.handle, address);
   }
 
   /**
@@ -679,7 +689,7 @@ export class Pool implements Disposable {
     const last = this.#last;
     if (ended && last) {
       const none = { currNr: 0, outstanding: 0, cached: 0, slabs: 0, slabBytes: 0, epochs: 0 };
-      return { ...last, ...none, frees: last.allocs };
+      return { ...last, ...none, ...this.#line?.counts(), frees: last.allocs };
     }
     const n = this.heap.numbers("mempool_stats", this.handle);
     const slabHits = n(4);
@@ -734,6 +744,26 @@ export class Pool implements Disposable {
     this.#end();
   }
 
+  /** @internal Whether it has: the core knows nothing of this pool any more. */
+  get isEnded(): boolean {
+    return this.#state === "ended";
+  }
+
+  /** @internal What an element of the core's is called: where it is, or by the number the host gave. */
+  nameOf(address: number): number {
+    return this.#host ? this.#host.element(address) : address;
+  }
+
+  /** @internal Asks a backend of the host's own for an element, for the first in line. */
+  feed(): boolean {
+    try {
+      return this.#host !== undefined && !this.isEnded && this.#host.feed();
+    } catch {
+      // Nobody has called for it who could be told.
+      return false;
+    }
+  }
+
   /** @internal Looks whether another thread has closed the pool. */
   learn(): void {
     const { core, shared } = this.#within;
@@ -747,7 +777,8 @@ export class Pool implements Disposable {
     this.learn();
     // Again: it gives back what this thread has cached, and says whether that was the last.
     if (this.#within.shared && this.#state === "closed") {
-      if (this.#within.core.mempool_exit(this.handle) === 0 || this.#host?.drain()) this.#end();
+      if (this.#within.core.mempool_exit(this.handle) === 0) this.#end();
+      else this.#host?.drain();
     }
     return this.#state !== "open";
   }
@@ -787,8 +818,12 @@ export class Pool implements Disposable {
       if (address !== 0) return address;
     }
     this.#refuseClosed(call, this.look());
-    const address = this.#within.shrink() ? this.take() : 0;
+    if (!this.#within.shrink()) return 0;
+    // It is tried once more, and fails once at most.
+    this.#refusals--;
     this.#refuseClosed(call);
+    const address = this.take();
+    this.#refuseClosed(call, this.#state !== "open");
     return address;
   }
 
@@ -818,12 +853,15 @@ export class Pool implements Disposable {
 
   /** All or none, and then `out` is unchanged. */
   #bulkNow(call: string, out: Uint32Array, count: number): boolean {
-    return this.#tryBulk(call, out, count) || (this.#within.shrink() && this.#tryBulk(call, out, count));
+    if (this.#tryBulk(call, out, count)) return true;
+    if (!this.#within.shrink()) return false;
+    this.#refusals--;
+    return this.#tryBulk(call, out, count);
   }
 
   #tryBulk(call: string, out: Uint32Array, count: number): boolean {
     this.#refuseClosed(call);
-    if (this.#host) return this.#allocCells(out, count);
+    if (this.#host) return this.#allocCells(call, out, count);
     if (this.#live === 0) this.#line?.serve();
     // More than one piece: what no memory can hold must not make it grow.
     const isBeyond =
@@ -876,7 +914,7 @@ export class Pool implements Disposable {
   }
 
   /** allocBulk where elements are the host's own. */
-  #allocCells(out: Uint32Array, count: number): boolean {
+  #allocCells(call: string, out: Uint32Array, count: number): boolean {
     const all: number[] = [];
     try {
       while (all.length < count) {
@@ -885,8 +923,9 @@ export class Pool implements Disposable {
         all.push(element);
       }
     } finally {
-      if (all.length < count) for (const element of all) this.free(element);
+      if (all.length < count) despite(all, (element) => this.free(element));
     }
+    this.#refuseClosed(call, this.look());
     if (all.length < count) return false;
     out.set(all);
     return true;
@@ -902,7 +941,7 @@ export class Pool implements Disposable {
       if (code !== 0) this.#freeFailed(code, element, ` (at index ${i})`);
       seen.add(element);
     }
-    for (let i = 0; i < count; i++) if (addresses[i] !== 0) this.free(addresses[i]!);
+    despite(addresses.slice(0, count), (element) => this.free(element));
   }
 
   /** Copies addresses from an index on to the scratch area, as many as fit; returns how many. */

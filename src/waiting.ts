@@ -298,6 +298,7 @@ export class SharedLine extends Line {
     const { core } = this.within;
     core.heap_trim();
     core.heap_settle();
+    while (this.waiters.size > 0 && this.pool.feed()) this.serve();
     this.serve();
   }
 

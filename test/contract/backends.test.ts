@@ -373,7 +373,6 @@ describe.each(builds)("the host's own backend: $name", (build) => {
     ["no free", { alloc: (): number => 1 }],
     ["no alloc", { free: () => {} }],
     ["an alloc that is none", { alloc: 5, free: () => {} }],
-    ["an unknown option", { alloc: (): number => 1, free: () => {}, realloc: (): number => 1 }],
     ["a function", () => 1],
   ])("create refuses a backend that is %s, and asks it nothing", (_name, backend) => {
     const heap = fixedHeap(build, MIB);
