@@ -253,10 +253,11 @@ function pass() {
   give(gate, turnstile.size, element);
 }
 
+const refused = (result) => result === NOT_NOW || result === NO_MEMORY;
+
 /** Another size for what is handed out from now on, or another reserve; never less of that than the pool began with. */
 function change(k) {
   const { size, minNr, maxNr } = pools[k];
-  const refused = (result) => result === NOT_NOW || result === NO_MEMORY;
   if (random(2)) {
     doing("reshaping", k);
     const result = core.mempool_reshape(handles[k], size + 8 * random(10), 8);
