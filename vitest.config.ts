@@ -2,11 +2,14 @@ import { defineConfig } from "vitest/config";
 
 /** In a coverage run, the folder that tests leave their counts in: see scripts/coverage.mjs. */
 const counts = process.env["WASM_COVERAGE"];
-/** Those that need more on the machine than Node, or more time: `npm run test:browser`, `test:runtimes`, `test:sim`. */
+/** Those that need more on the machine than Node, or more time: `npm run test:browser`, `test:runtimes`, `test:sim`, `test:bench`. */
 const searches = ["test/sim/cases.test.ts", "test/sim/mutants.test.ts"];
-const elsewhere = ["test/browser/**", "test/runtimes/**", ...searches];
+const benchmarks = ["test/bench/core.test.ts", "test/bench/heap.test.ts", "test/counts/suites.test.ts"];
+const elsewhere = ["test/browser/**", "test/runtimes/**", ...searches, ...benchmarks];
 /** Those of what is built and packed, which run no code of ours in their own process. */
-const ofThePackage = ["counts", "golden", "packaging", "bundlers", "raid1", "sim", "threads"].map((name) => `test/${name}/**`);
+const ofThePackage = ["counts", "golden", "packaging", "bundlers", "raid1", "sim", "threads"].map(
+  (name) => `test/${name}/**`,
+);
 
 export default defineConfig({
   test: {
@@ -30,6 +33,7 @@ export default defineConfig({
         },
       },
       { test: { name: "sim", include: searches, testTimeout: 600_000, hookTimeout: 120_000 } },
+      { test: { name: "bench", include: benchmarks, testTimeout: 120_000 } },
       { test: { name: "browser", include: ["test/browser/*.test.ts"], testTimeout: 120_000 } },
       { test: { name: "runtimes", include: ["test/runtimes/*.test.ts"], testTimeout: 60_000 } },
     ],
