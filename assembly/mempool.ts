@@ -233,11 +233,14 @@ function makeEpoch(pool: Pool, size: u32, align: u32, minNr: u32, maxNr: u32, ba
   epoch.lowestCurrNr = epoch.dip = minNr;
   epoch.unfilled = 0;
   if (!used) {
+    epoch.room = ENDED;
     epoch.next = firstEpoch(pool);
     atomicStore<u32>(wordOf(pool, offsetof<Pool>("epochs")), <u32>at);
   }
   if (!makeSlots(epoch, minNr)) return changetype<Epoch>(0);
   atomicStore<u32>(at + offsetof<Epoch>("room"), 0);
+  // Who closes the pool says so, then looks at the room: of the two, one sees the other.
+  if (isClosed(pool)) return changetype<Epoch>(0);
   setMinNr(epoch, minNr);
   return epoch;
 }
@@ -328,10 +331,11 @@ export function mempool_reshape(m: Magazine, size: u32, align: u32): i32 {
   const old = current(pool);
   let result: i32 = 1;
   if (isClosed(pool)) result = CLOSED;
-  else if (!isPossible(size, align, minNr(old))) result = NO_MEMORY;
+  // A host's cells are all of one size.
+  else if (old.backend == BACKEND_HOST || !isPossible(size, align, minNr(old))) result = NO_MEMORY;
   else {
     const epoch = makeEpoch(pool, size, align, minNr(old), old.maxNr, old.backend);
-    if (!changetype<usize>(epoch)) result = NO_MEMORY;
+    if (!changetype<usize>(epoch)) result = isClosed(pool) ? CLOSED : NO_MEMORY;
     else if (!reserveFill(epoch) && !(reclaimFor(m) && reserveFill(epoch))) {
       endEpoch(epoch);
       result = NO_MEMORY;
@@ -400,6 +404,8 @@ export function mempool_cell(m: Magazine, counts: bool): usize {
 
 /** Takes a cell back that has no number in it; `counted`: as if it had never been had. Returns what mempool_free does. */
 export function mempool_uncell(m: Magazine, cell: usize, counted: bool): i32 {
+  const error = mempool_free_check(m, cell);
+  if (error) return error;
   m.taken--;
   if (counted) m.allocs--;
   elementReturn(cell, stateAt(cell));
@@ -411,11 +417,16 @@ export function mempool_uncell(m: Magazine, cell: usize, counted: bool): i32 {
  * more than minNr, or one that this thread has over. Handed out; 0 if there is none.
  */
 export function mempool_drain(m: Magazine): usize {
-  if (roundsIn(m)) return popRound(m, m.top);
   const pool = poolOf(m);
-  if (!isClosed(pool) && missing(current(pool)) >= 0) return 0;
-  const cell = takeReserved(m);
-  return cell ? handOut(m, cell) : 0;
+  settle(m);
+  if (roundsIn(m)) {
+    m.allocs--;
+    return popRound(m, m.top);
+  }
+  const cell = reserveTake(current(pool), !isClosed(pool));
+  if (!cell) return 0;
+  m.taken++;
+  return handOut(m, cell);
 }
 
 /** A magazine of this thread for a pool that has none yet; 0 if there is no memory. */
@@ -428,7 +439,7 @@ export function attach(pool: Pool): Magazine {
     return changetype<Magazine>(0);
   }
   m.waiters = waiters;
-  magazineInit(m, pool, STATE_LIVE | selfNumber());
+  m.floor = -1;
   if (THREADS) {
     atomicStore<u32>(pool.magazines + (selfNumber() << 2), <u32>changetype<usize>(m));
     const places = wordOf(pool, offsetof<Pool>("places"));
@@ -437,6 +448,8 @@ export function attach(pool: Pool): Magazine {
       n = atomicLoad<u32>(places);
     } while (n <= selfNumber() && !atomicSwap<u32>(places, n, selfNumber() + 1));
   } else pool.magazines = changetype<usize>(m);
+  // From here on who reshapes sees the epoch it is of.
+  magazineInit(m, pool, STATE_LIVE | selfNumber());
   return m;
 }
 
@@ -501,7 +514,7 @@ export function takeReserved(m: Magazine): usize {
   do {
     // Its record cannot become another epoch's while it is the magazine's.
     if (isStale(m)) settle(m);
-    element = reserveTake(changetype<Epoch>(m.epoch));
+    element = reserveTake(changetype<Epoch>(m.epoch), false);
   } while (!element && isStale(m));
   if (element) {
     m.taken++;
@@ -687,7 +700,8 @@ function takeCellBack(m: Magazine, cell: usize, state: usize): bool {
   } else if (THREADS && isWaiting(pool)) {
     pushRound(m, m.top, cell, state);
     serve(m);
-    if (roundsIn(m)) {
+    // Nobody wanted it after all. Any other that is there stays, for the next alloc.
+    if (roundsIn(m) && load<u32>(m.top - ROUND) == cell) {
       m.top -= ROUND;
       return false;
     }
@@ -782,7 +796,10 @@ export function mempool_alloc_bulk(m: Magazine, array: usize, count: u32): bool 
   for (let at = array; at < end; at += 4) {
     const element = mempool_alloc(m);
     if (!element) {
-      while (at > array) mempool_free(m, load<u32>((at -= 4)));
+      while (at > array) {
+        // Another has closed the pool, and this was its last: there is nothing any more to put right.
+        if (mempool_free(m, load<u32>((at -= 4))) == FREED_LAST) return false;
+      }
       // Nothing has been handed out.
       m.allocs = allocs;
       m.reserveHits = reserveHits;
@@ -899,7 +916,7 @@ export function destroyIfOver(pool: Pool): void {
 /** All of a reserve goes to the slabs; but what is in a host's cells, the host takes out. */
 function emptyReserve(epoch: Epoch): void {
   if (epoch.backend == BACKEND_HOST) return;
-  for (let element = reserveTake(epoch); element; element = reserveTake(epoch)) {
+  for (let element = reserveTake(epoch, false); element; element = reserveTake(epoch, false)) {
     elementReturn(element, stateAt(element));
   }
 }

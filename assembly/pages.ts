@@ -193,6 +193,11 @@ export function bitsSet(page: u32, end: u32): void {
     page += count;
   }
   // Last: who counted before, and looked in vain, knows that it did.
+  runFreed();
+}
+
+/** There are, or may be, pages that were not to be had before. */
+export function runFreed(): void {
   atomicAdd<u32>(heapBase() + offsetof<Heap>("freed"), 1);
 }
 
@@ -235,6 +240,7 @@ export function runAlloc(pages: u32): u32 {
     if (page) return page;
   } while (grow(pages));
   // Unless the host may yet give some.
+  if (h.faults) return 0;
   if (!h.grows || atomicLoad<u32>(heapBase() + offsetof<Heap>("pages")) + PAGES_PER_WASM_PAGE > mostPages()) {
     atomicStore<u64>(noneAt, ((<u64>freed) << 32) | (<u64>pages));
   }
@@ -331,7 +337,11 @@ function grow(pages: u32): bool {
   // Near the host's own limit the run may fit after all, if it needs no new leaf.
   if (at < 0 && wasmPages > bare) at = memory.grow((wasmPages = bare));
   if (at < 0) wasmPages = 0;
-  atomicAdd<u32>(heapBase() + offsetof<Heap>("pages"), (wasmPages - claimed) * PAGES_PER_WASM_PAGE);
+  if (wasmPages < claimed) {
+    atomicAdd<u32>(heapBase() + offsetof<Heap>("pages"), (wasmPages - claimed) * PAGES_PER_WASM_PAGE);
+    // Who saw them claimed may have thought that this is all.
+    runFreed();
+  }
   if (!wasmPages) {
     runSettled();
     return false;

@@ -49,6 +49,7 @@ import {
   STATE_CACHED,
   STATE_FREE,
   STATE_LIVE,
+  STATE_MARK,
   STATE_NEVER,
   STATE_RESERVED,
   TAG_MASK,
@@ -60,7 +61,7 @@ import {
 } from "./layout";
 import { lockAt, relink, tryLock, unlock } from "./list";
 import { clearedRest, endEpoch, firstEpoch, magazineAt, places, reclaim, summon } from "./mempool";
-import { bitsAt, bitsSet, entryAt, entryOf, entryTag, entryWrite, runFree, runSettled } from "./pages";
+import { bitsAt, bitsSet, entryAt, entryOf, entryTag, entryWrite, runFree, runFreed, runSettled } from "./pages";
 import { currNr, reserveTrim, slotAt, slotCount } from "./reserve";
 import {
   cacheOf,
@@ -222,6 +223,7 @@ function recount(dead: Thread): bool {
       }
     }
     if (quiet(0) != before || !atomicSwap<u32>(pagesAt, counted, pages)) continue;
+    runFreed();
     recountOf(records());
     for (let at = heap().pools; at; at = changetype<Pool>(at).next) {
       for (let e = firstEpoch(changetype<Pool>(at)); e; e = changetype<Epoch>(e).next) recountOf(changetype<Epoch>(e));
@@ -331,7 +333,10 @@ function reapHand(dead: Thread): bool {
     return true;
   }
   const epoch = changetype<Epoch>(<usize>owner);
-  if (indexOf(epoch, slabOf(entry), element) >= epoch.indexEnd) {
+  const slab = slabOf(entry);
+  const index = indexOf(epoch, slab, element);
+  const state = stateOf(slab, index);
+  if (index >= epoch.indexEnd) {
     dead.hand = 0;
     return true;
   }
@@ -348,9 +353,9 @@ function reapHand(dead: Thread): bool {
     if (anyHand(epoch) || !atomicSwap<u32>(changetype<usize>(epoch) + offsetof<Epoch>("currNr"), counted, full))
       continue;
     dead.hand = 0;
-    const state = stateAt(element);
-    // If it is in nobody's slot and hand, it is ours by this swap; who takes it from a slot swaps too.
-    if (!there && atomicSwap<u8>(state, <u8>STATE_RESERVED, <u8>stateCached()))
+    // RESERVED in no slot and in nobody's hand: its slab cannot go. Any other may be gone by now.
+    if (there || atomicLoad<u8>(state) != STATE_RESERVED || <u32>atomicLoad<u64>(entry) != owner) return true;
+    if (atomicSwap<u8>(state, <u8>STATE_RESERVED, <u8>stateCached()))
       giveBack(changetype<Pool>(epoch.pool), element, state);
     return true;
   }
@@ -382,15 +387,15 @@ function reapHandles(number: u32): void {
     }
     if (pool.maker == number + 1) {
       // A pool it was just making is nobody's. Of an epoch it was making, or ending, nothing more is handed out.
-      if (pool.made) {
-        endOthers(pool);
-        reserveTrim(changetype<Epoch>(pool.epoch));
-      } else {
+      if (pool.made) endOthers(pool);
+      else {
         pool.closed = 1;
         clearedRest(pool);
       }
       atomicStore<u32>(changetype<usize>(pool) + offsetof<Pool>("maker"), 0);
     }
+    // Who has put one in and died would have looked whether that was too many.
+    for (let e = firstEpoch(pool); e; e = changetype<Epoch>(e).next) reserveTrim(changetype<Epoch>(e));
     atomicStore<u32>(changetype<usize>(pool) + offsetof<Pool>("short"), -1);
     summon(pool);
     stirLine(pool);
@@ -417,9 +422,10 @@ function handedOver(pool: Pool, element: usize): bool {
   return false;
 }
 
-/** Every element that is CACHED by a dead thread. */
+/** Every element that is CACHED by a dead thread; and its marks. */
 function reapCached(number: u32): void {
   const cached = <u8>(STATE_CACHED | number);
+  const marked = <u8>(STATE_LIVE | STATE_MARK | number);
   for (let page = nextSlab(0); page; page = nextSlab(page + 1)) {
     const at = entryOf(page);
     const entry = atomicLoad<u64>(at);
@@ -430,8 +436,14 @@ function reapCached(number: u32): void {
     const count = min(slab.count, cache.indexEnd);
     for (let i: u32 = 0; i < count; i++) {
       const state = stateOf(slab, i);
+      const byte = atomicLoad<u8>(state);
       // The slab may be going, and this be anybody's word; but one that has such an element stays.
-      if (atomicLoad<u8>(state) != cached || atomicLoad<u64>(at) != entry) continue;
+      if ((byte != cached && byte != marked) || atomicLoad<u64>(at) != entry) continue;
+      if (byte == marked) {
+        // In the middle of a bulk free.
+        atomicSwap<u8>(state, marked, <u8>(marked ^ STATE_MARK));
+        continue;
+      }
       const element = firstElement(slab) + i * cache.stride;
       const pool = changetype<Pool>(cache.pool);
       const ofPool = changetype<usize>(pool) != 0;

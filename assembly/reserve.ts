@@ -122,31 +122,38 @@ export function reservePut(epoch: Epoch, element: usize, state: usize): bool {
     }
   } while (!atomicSwap<u64>(countsAt(epoch), counts, counts + ONE));
   atomicStore<u8>(state, <u8>STATE_RESERVED);
+  place(epoch, element, <u32>counts);
+  // It was counted before minNr became less, and came after who took out what was above.
+  if (missing(epoch) < 0) reserveTrim(epoch);
+  return true;
+}
+
+/** Puts a counted element, RESERVED, into an empty slot: if no other thread is at it, that of its number. */
+function place(epoch: Epoch, element: usize, i: u32): void {
   const slots = slotCount(epoch);
-  let i = <u32>counts;
-  // It is counted, so there is an empty slot: if no other thread is at it, this one.
+  if (i >= slots) i = 0;
   while (!atomicSwap<u32>(slotAt(epoch, i), 0, <u32>element)) {
     if (++i >= slots) i = 0;
   }
   announce(0);
-  // It was counted before minNr became less, and came after who took out what was above.
-  if (missing(epoch) < 0) reserveTrim(epoch);
-  return true;
 }
 
 /** What is above minNr goes back to the slabs; but what is in a host's cells, the host takes out. */
 export function reserveTrim(epoch: Epoch): void {
   if (epoch.backend == BACKEND_HOST) return;
   while (missing(epoch) < 0) {
-    const element = reserveTake(epoch);
+    const element = reserveTake(epoch, true);
     // Another has it in hand: who puts it in looks again, and who takes it out is one to trim.
     if (!element) break;
     elementReturn(element, stateAt(element));
   }
 }
 
-/** Takes an element out, into this thread's hands; 0 if there is none. The caller sets `short`. */
-export function reserveTake(epoch: Epoch): usize {
+/**
+ * Takes an element out, into this thread's hands; 0 if there is none. The caller sets `short`. `above`: only as long as there
+ * are more than minNr, which the swap of the counts decides.
+ */
+export function reserveTake(epoch: Epoch, above: bool): usize {
   const slots = slotCount(epoch);
   let i = currNr(epoch);
   // The count is never below what is there.
@@ -159,7 +166,17 @@ export function reserveTake(epoch: Epoch): usize {
     announce(element);
     if (!atomicSwap<u32>(slot, element, 0)) continue;
     const taken = atomicSwap<u8>(stateAt(element), <u8>STATE_RESERVED, <u8>stateCached());
-    const left = atomicAdd<u32>(countsAt(epoch), -1) - 1;
+    let counts: u64;
+    do {
+      counts = atomicLoad<u64>(countsAt(epoch));
+      // Another has taken what was above.
+      if (above && taken && <u32>counts <= <u32>(counts >> 32)) {
+        atomicStore<u8>(stateAt(element), <u8>STATE_RESERVED);
+        place(epoch, element, i);
+        return 0;
+      }
+    } while (!atomicSwap<u64>(countsAt(epoch), counts, counts - ONE));
+    const left = <u32>counts - 1;
     announce(0);
     // Not taken: it was a dead thread's, and is now the one's who reaps it.
     if (!taken) continue;

@@ -382,7 +382,9 @@ export class Heap {
       for (let address = 0; ;) {
         address = this.core.mempool_next_live(pool.handle, address, thread) >>> 0;
         if (address === 0) break;
-        list.push({ pool: pool.name, address: pool.nameOf(address) });
+        const named = pool.nameOf(address);
+        if (named === 0) pool.discard(address);
+        else list.push({ pool: pool.name, address: named });
       }
     }
     const done = this.core.heap_reap(thread);

@@ -29,7 +29,9 @@ export class Host {
   readonly #data: unknown;
   readonly #pool: Pool;
   readonly #within: HeapCore;
+  /** By element, and back. */
   readonly #cells = new Map<number, number>();
+  readonly #elements = new Map<number, number>();
 
   constructor(backend: HostBackend, data: unknown, pool: Pool, within: HeapCore) {
     this.#backend = backend;
@@ -46,10 +48,23 @@ export class Host {
 
   /** What is in a cell; 0 for none. */
   element(cell: number): number {
-    if (cell === 0) return 0;
-    const element = this.#word(cell);
-    this.#cells.set(element, cell);
+    const element = cell === 0 ? 0 : this.#word(cell);
+    // A thread may have died before it could write one there.
+    if (element !== 0) this.#learn(element, cell);
     return element;
+  }
+
+  /** From here on this is where it is; what was there before, if anything, another thread has given back. */
+  #learn(element: number, cell: number): void {
+    const before = this.#elements.get(cell);
+    if (before !== undefined && before !== element) this.#cells.delete(before);
+    this.#elements.set(cell, element);
+    this.#cells.set(element, cell);
+  }
+
+  /** Takes back a cell in which there is nothing. */
+  discard(cell: number): void {
+    if (this.#core.mempool_uncell(this.#handle, cell, 0) === LAST) this.#pool.finish();
   }
 
   /** As mempool_free: the code, and the last free of a closed pool is told. */
@@ -66,14 +81,16 @@ export class Host {
     return cell === 0 ? INVALID : this.#core.mempool_free_check(this.#handle, cell);
   }
 
-  /** Fills the reserve up to `minNr`, as far as the backend goes. */
-  fill(minNr: number): boolean {
-    while (this.#pool.currNr < minNr) {
+  /** Fills the reserve, as far as the backend goes. */
+  fill(): boolean {
+    for (;;) {
+      const { currNr, minNr } = this.#pool.stats();
+      if (currNr >= minNr) return true;
       const cell = this.#fill(0);
       if (cell === 0) return false;
-      this.#core.mempool_free(this.#handle, cell);
+      // Others may have filled it meanwhile, or made it smaller.
+      if (this.#core.mempool_free(this.#handle, cell) === UNWANTED) this.#giveBack(cell);
     }
-    return true;
   }
 
   /** An element for the first in line, if the backend has one. */
@@ -120,7 +137,7 @@ export class Host {
     }
     if (element !== 0) {
       this.#pool.heap.views.refresh().u32[cell >>> 2] = element;
-      this.#cells.set(element, cell);
+      this.#learn(element, cell);
     }
     if (!this.#pool.look()) return element === 0 ? 0 : cell;
     // It was closed by the callback, or while that ran.
@@ -138,7 +155,7 @@ export class Host {
       );
     }
     const cell = element === 0 ? undefined : this.#cells.get(element);
-    if (cell !== undefined && this.#word(cell) === element) {
+    if (cell !== undefined && this.#has(cell, element)) {
       throw new MempoolError("ERR_BACKEND", `backend.alloc of pool "${name}" gave element ${element} twice`);
     }
     return element;
@@ -147,7 +164,7 @@ export class Host {
   /** The cell of an element; 0 if there is none. Of one that another thread has put there: O(elements). */
   #find(element: number): number {
     const cell = this.#cells.get(element);
-    if (cell !== undefined && this.#word(cell) === element) return cell;
+    if (cell !== undefined && this.#has(cell, element)) return cell;
     if (!this.#within.shared || element === 0) return 0;
     for (let at = 0; ;) {
       at = this.#core.mempool_next_live(this.#handle, at, ANY_THREAD) >>> 0;
@@ -155,11 +172,19 @@ export class Host {
     }
   }
 
+  /** Whether this is a cell of this pool still, with that element in it. */
+  #has(cell: number, element: number): boolean {
+    if (this.#word(cell) !== element) return false;
+    const code = this.#core.mempool_free_check(this.#handle, cell);
+    return code === 0 || code === DOUBLE || code === CLOSED;
+  }
+
   /** A cell that is handed out: its element is the host's again. Returns what a free does. */
   #giveBack(cell: number): number {
     const element = this.#word(cell);
     this.#pool.heap.views.u32[cell >>> 2] = 0;
     this.#cells.delete(element);
+    this.#elements.delete(cell);
     const result = this.#core.mempool_uncell(this.#handle, cell, 0);
     if (result === LAST) this.#pool.finish();
     this.#backend.free(element, this.#data);
@@ -181,4 +206,6 @@ export function despite<T>(list: Iterable<T>, call: (one: T) => void): void {
 }
 
 const LAST = 1;
+const DOUBLE = -2;
 const INVALID = -5;
+const CLOSED = -6;

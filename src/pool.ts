@@ -338,8 +338,10 @@ export class Pool implements Disposable {
   #last: PoolStats | undefined;
   /** Who waits; made for the first who does. */
   #line: Line | undefined;
-  /** Bulk requests that never got as far as the core. */
+  /** Bulk requests that never got as far as the core; less those that were tried twice. */
   #refusals = 0;
+  /** The fewest in reserve since each who watches has looked. */
+  readonly #lows = new Set<{ low: number }>();
 
   /** @internal */
   constructor(within: HeapCore, handle: number, spec: PoolSpec, own: Own) {
@@ -364,7 +366,7 @@ export class Pool implements Disposable {
   fillFirst(call: string): void {
     let done = false;
     try {
-      done = this.#host!.fill(this.#spec.minNr);
+      done = this.#host!.fill();
     } finally {
       if (!done) this.exit();
     }
@@ -546,7 +548,7 @@ export class Pool implements Disposable {
     this.#spec = { ...this.#spec, minNr };
     if (this.#host) {
       this.#host.drain();
-      isFull = this.#host.fill(minNr);
+      isFull = this.#host.fill();
       this.#refuseClosed(call, this.look());
     }
     if (this.#within.lines.size > 0) this.#freed(Infinity);
@@ -637,8 +639,22 @@ export class Pool implements Disposable {
    */
   onLow(below: number, call: (currNr: number) => void): () => void {
     integer("onLow", "below", below, 1, MAX_MIN_NR);
-    const left = () => (this.#state === "open" ? this.heap.dip(this.handle) : Infinity);
-    return watermark("onLow", below, left, call);
+    // Each look begins anew, for all who look.
+    const own = { low: Infinity };
+    const left = () => {
+      if (this.#state !== "open") return Infinity;
+      const dip = this.heap.dip(this.handle);
+      for (const one of this.#lows) one.low = Math.min(one.low, dip);
+      const { low } = own;
+      own.low = Infinity;
+      return low;
+    };
+    const stop = watermark("onLow", below, left, call);
+    this.#lows.add(own);
+    return () => {
+      this.#lows.delete(own);
+      stop();
+    };
   }
 
   /** Bytes in an element handed out from now on. */
@@ -744,14 +760,34 @@ export class Pool implements Disposable {
     this.#end();
   }
 
+  /** @internal Whether its elements are the host's own. */
+  get isHosted(): boolean {
+    return this.#host !== undefined;
+  }
+
   /** @internal Whether it has: the core knows nothing of this pool any more. */
   get isEnded(): boolean {
     return this.#state === "ended";
   }
 
-  /** @internal What an element of the core's is called: where it is, or by the number the host gave. */
+  /** @internal What an element of the core's is called: where it is, or by the number the host gave; 0 if it gave none. */
   nameOf(address: number): number {
     return this.#host ? this.#host.element(address) : address;
+  }
+
+  /** @internal Takes back what has no such number. */
+  discard(address: number): void {
+    this.#host?.discard(address);
+  }
+
+  /** @internal As `take`, for who is in line: it is not theirs what the host's own backend throws. */
+  tryTake(): number {
+    try {
+      return this.take();
+    } catch (error) {
+      if (this.#host && !this.isEnded) return 0;
+      throw error;
+    }
   }
 
   /** @internal Asks a backend of the host's own for an element, for the first in line. */
@@ -915,6 +951,7 @@ export class Pool implements Disposable {
 
   /** allocBulk where elements are the host's own. */
   #allocCells(call: string, out: Uint32Array, count: number): boolean {
+    const place = placeOf(out, count, this.heap);
     const all: number[] = [];
     try {
       while (all.length < count) {
@@ -927,7 +964,7 @@ export class Pool implements Disposable {
     }
     this.#refuseClosed(call, this.look());
     if (all.length < count) return false;
-    out.set(all);
+    place().set(all);
     return true;
   }
 

@@ -1,4 +1,5 @@
 /** Tickets: elements that are certain, for who needs several before it can go on. */
+import { MempoolError } from "./errors.ts";
 import type { Pool } from "./pool.ts";
 
 /**
@@ -34,7 +35,13 @@ export class Ticket implements Disposable {
   exit(): void {
     const left = this.#left;
     this.#left = 0;
-    this.#pool.freeBulk(this.#elements, left);
+    try {
+      this.#pool.freeBulk(this.#elements, left);
+    } catch (error) {
+      // One is not what it was, so none was taken back.
+      if (error instanceof MempoolError) this.#left = left;
+      throw error;
+    }
   }
 
   /** The same as `exit`: `using ticket = pool.ticket(3)`. */

@@ -134,7 +134,7 @@ export class Line {
   serve(most = Infinity): void {
     for (const waiter of this.waiters) {
       for (; waiter.got.length < waiter.count; most--) {
-        const element = most > 0 ? this.pool.take() : 0;
+        const element = most > 0 ? this.pool.tryTake() : 0;
         if (element === 0) return;
         this.receive(waiter, element);
       }
@@ -161,6 +161,8 @@ export class Line {
 
   /** If nobody stands behind a bulk request that has stalled, it gets back what it gives. */
   protected tick(): void {
+    // Nobody tells when the host's own backend has something again.
+    if (this.pool.isHosted && !this.within.shared) this.serve();
     for (const waiter of this.waiters) if (this.hasStalled(waiter)) this.toTheEnd(waiter);
   }
 
@@ -269,6 +271,8 @@ export class SharedLine extends Line {
     const waiter = waiterFor(call, count, () => {});
     for (;;) {
       let complete = this.#collect(waiter, Infinity);
+      // The host's own backend may have something again.
+      if (!complete && this.pool.feed()) continue;
       const left = deadline - clock.now();
       const closed = !complete && this.pool.look();
       if (closed || left <= 0) {

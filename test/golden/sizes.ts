@@ -11,14 +11,14 @@ export const budgets: Readonly<Record<string, number>> = {
   // The design asks for 8 KiB and 12 KiB: both are missed by what never waiting for a stopped thread costs, in code that
   // both builds share, and the one with threads by as much again for taking back what a dead thread held.
   // Resize, reshape, backends and faults are 2.4 kB of each.
-  "core.wasm": 11.5 * KIB,
-  "core.imported.wasm": 11.5 * KIB,
-  "core.shared.wasm": 19.5 * KIB,
+  "core.wasm": 11.75 * KIB,
+  "core.imported.wasm": 11.75 * KIB,
+  "core.shared.wasm": 19.75 * KIB,
   "inspect.imported.wasm": 5 * KIB,
   "inspect.shared.wasm": 5 * KIB,
   // The design asks for 12 KiB: there are two cores in it, the inspector, and waiting. What nobody imports goes, but the
   // modules for createHeap({ shared }) and Heap.check() come along, because these are synchronous and public.
-  "entry.min.js.gz": 31 * KIB,
+  "entry.min.js.gz": 32 * KIB,
 };
 
 export async function sizes(): Promise<Record<string, number>> {

@@ -31,8 +31,8 @@ const mutants: readonly Mutant[] = [
     file: "mempool.ts",
     changes: [
       [
-        "    element = reserveTake(changetype<Epoch>(m.epoch));\n",
-        "    nowShort(pool);\n    element = reserveTake(changetype<Epoch>(m.epoch));\n",
+        "    element = reserveTake(changetype<Epoch>(m.epoch), false);\n",
+        "    nowShort(pool);\n    element = reserveTake(changetype<Epoch>(m.epoch), false);\n",
       ],
       ["    m.taken++;\n    nowShort(pool);\n", "    m.taken++;\n"],
     ],
@@ -102,10 +102,9 @@ const mutants: readonly Mutant[] = [
     name: "an element is marked RESERVED after it can be taken",
     file: "reserve.ts",
     changes: [
-      ["  atomicStore<u8>(state, <u8>STATE_RESERVED);\n", ""],
       [
-        "    if (++i >= slots) i = 0;\n  }\n",
-        "    if (++i >= slots) i = 0;\n  }\n  atomicStore<u8>(state, <u8>STATE_RESERVED);\n",
+        "  atomicStore<u8>(state, <u8>STATE_RESERVED);\n  place(epoch, element, <u32>counts);\n",
+        "  place(epoch, element, <u32>counts);\n  atomicStore<u8>(state, <u8>STATE_RESERVED);\n",
       ],
     ],
     caught: "the reserve",
@@ -187,9 +186,27 @@ const mutants: readonly Mutant[] = [
     caught: "death in reshape",
   },
   {
+    name: "who trims takes more than there are above minNr",
+    file: "reserve.ts",
+    changes: [["if (above && taken && ", "if (false && "]],
+    caught: "shrink by one while another frees",
+  },
+  {
+    name: "a magazine is of an epoch before others can see it",
+    file: "mempool.ts",
+    changes: [
+      ["  m.floor = -1;\n  if (THREADS) {", "  magazineInit(m, pool, STATE_LIVE | selfNumber());\n  if (THREADS) {"],
+      [
+        "  // From here on who reshapes sees the epoch it is of.\n  magazineInit(m, pool, STATE_LIVE | selfNumber());\n",
+        "",
+      ],
+    ],
+    caught: "one attaches while another reshapes twice",
+  },
+  {
     name: "what was looked for in vain is never looked for again",
     file: "pages.ts",
-    changes: [['  atomicAdd<u32>(heapBase() + offsetof<Heap>("freed"), 1);\n', ""]],
+    changes: [["  // Last: who counted before, and looked in vain, knows that it did.\n  runFreed();\n", ""]],
     caught: "memory comes free while another looks for it",
   },
 ];

@@ -5,6 +5,8 @@ import { call, gone, post, take, type Run } from "./machine.ts";
 import {
   alloc,
   allocAndFree,
+  closing,
+  exit,
   free,
   heir,
   inLineUntil,
@@ -22,6 +24,8 @@ const NOT_NOW = -7;
 const UNWANTED = 2;
 const LARGER = 2000;
 const HOST = 3;
+/** What cannot be has happened. */
+const OVER = -1000;
 
 function* resize({ context }: View, t: number, minNr: number): Part {
   return yield call("mempool_resize", context.handles[t]!, minNr);
@@ -219,4 +223,63 @@ export const sizing: readonly CoreCase[] = [
       return cell;
     },
   ]),
+  usual("shrink by one while another frees", { minNr: 2, maxNr: 2, held: 1 }, [
+    (a) => resize(a, 0, 1),
+    (b) => free(b, 1, b.context.elements[0]!),
+  ]),
+  usual("shrink by one while another takes and frees", { minNr: 2, maxNr: 3 }, [
+    (a) => resize(a, 0, 1),
+    (b) => allocAndFree(b, 1, "mempool_alloc_preallocated"),
+  ]),
+  usual(
+    "death in free while another shrinks",
+    { minNr: 1, maxNr: 1, held: 1 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => resize(b, 1, 0), () => heir()],
+    { fatal: 0, mode: { preemptions: 2 } },
+  ),
+  usual(
+    "death in free while another reshapes",
+    { minNr: 1, maxNr: 1, held: 1 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => reshape(b, 1), () => heir()],
+    { fatal: 0, mode: { preemptions: 2 } },
+  ),
+  {
+    ...usual("exit during a reshape while a third allocates", { minNr: 1, maxNr: 2 }, [
+      (a) => reshape(a, 0),
+      (b) => exit(b, 1),
+      function* c(view) {
+        const element = yield call("mempool_alloc", view.context.handles[2]!);
+        if (!element) return 0;
+        if (!(yield call("mempool_exit", view.context.handles[2]!))) return OVER;
+        view.notes.push(element);
+        return element;
+      },
+    ]),
+    mode: { preemptions: 2 },
+    check: (run) => (run.results[2] === OVER ? "it has ended with an element out" : closing(run)),
+  },
+  usual(
+    "one attaches while another reshapes twice",
+    { joined: 1 },
+    [
+      function* a(view) {
+        yield take("joined");
+        yield* reshape(view, 0, 500);
+        return yield* reshape(view, 0, LARGER);
+      },
+      function* b(view) {
+        yield call("heap_attach", view.context.heap, 2);
+        yield post("joined", 1);
+        const handle = yield call("mempool_attach", view.context.pool);
+        if (!handle) return 1;
+        const list: number[] = [];
+        for (let i = 0; i < 3; i++) list.push(yield call("mempool_alloc", handle));
+        const freed = yield call("mempool_free", handle, list[1]!);
+        const other = yield call("mempool_free_check", handle, list[2]!);
+        for (const element of [list[0]!, list[2]!]) yield call("mempool_free", handle, element);
+        return freed || other ? OVER : 1;
+      },
+    ],
+    { mode: { preemptions: 2 }, ...results((a, b) => a === 1 && b === 1) },
+  ),
 ];
