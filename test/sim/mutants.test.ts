@@ -182,7 +182,7 @@ const mutants: readonly Mutant[] = [
   {
     name: "who reaps does not end what was being made",
     file: "reap.ts",
-    changes: [["        endOthers(pool);\n", ""]],
+    changes: [["if (pool.made) endOthers(pool);", "if (pool.made) {}"]],
     caught: "death in reshape",
   },
   {
