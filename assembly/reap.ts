@@ -74,7 +74,6 @@ import {
   slabPage,
   slabPages,
   slabPush,
-  stateAt,
   stateCached,
   stateOf,
   summaryAt,

@@ -14,7 +14,7 @@
  *   sets `short`, before anybody hears of the element: so its free finds it set. Who finds the reserve full clears `short`
  *   and then looks at the count again: of the two, one sees the other.
  */
-import { atomicAdd, atomicLoad, atomicStore, atomicSwap, THREADS } from "./atomics";
+import { atomicLoad, atomicStore, atomicSwap, THREADS } from "./atomics";
 import { BACKEND_HOST, BATCH, Epoch, scratch, self, Slots, STATE_RESERVED, Thread } from "./layout";
 import { elementReturn, ownAlloc, ownFree, slabRefill, slabReturn, stateAt, stateCached } from "./slab";
 

@@ -45,7 +45,7 @@ import {
 } from "./mempool";
 import { pagesInit, rawAlloc } from "./pages";
 import { cacheInit, records } from "./slab";
-import { isWaiting, leaveLine, serve } from "./wait";
+import { leaveLine } from "./wait";
 
 /**
  * Makes a heap of the memory from `base`, `bytes` long (0 with base 0: all 4 GiB), and has this instance serve it. With
