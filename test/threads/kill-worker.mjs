@@ -48,6 +48,9 @@ const starvedHandle = insist("mempool_attach", () => core.mempool_attach(starved
 
 const mine = pools.map(() => []);
 
+/** As long as it was when it was handed out: somebody may have reshaped the pool since. */
+const lastWord = (k, element) => (element + core.mempool_size(handles[k], element) - 4) >> 2;
+
 function hold(k, element) {
   if (!element) return;
   const was = Atomics.exchange(board, holderAt(element), label);
@@ -55,13 +58,13 @@ function hold(k, element) {
   if (was && !(was & LETTING_GO)) fail("handed out twice", element, "holder", was);
   Atomics.add(board, row + ROW.allocs, 1);
   u32[element >> 2] = element;
-  u32[(element + pools[k].size - 4) >> 2] = ~element;
+  u32[lastWord(k, element)] = ~element;
   mine[k].push(element);
   while (mine[k].length > 60) give(k, mine[k].shift());
 }
 
 function check(k, element) {
-  const last = (element + pools[k].size - 4) >> 2;
+  const last = lastWord(k, element);
   if (u32[element >> 2] !== element || u32[last] !== ~element >>> 0) fail("overwritten", element, "of pool", k);
 }
 
@@ -139,6 +142,18 @@ function bump() {
   core.arena_exit(arena);
 }
 
+/** Another size for what is handed out from now on, or a larger reserve. Refused while another is at it, or memory is short. */
+function change(k) {
+  const { size, minNr, maxNr } = pools[k];
+  if (random(2)) {
+    doing("reshaping", k);
+    core.mempool_reshape(handles[k], size + 8 * random(6), 8);
+  } else {
+    doing("resizing", k);
+    core.mempool_resize(handles[k], minNr + random((maxNr < 0 ? minNr + 20 : maxNr) - minNr + 1));
+  }
+}
+
 /** Reaps for the main thread, if it asks; and may itself die of it. */
 function reap() {
   const asked = Atomics.load(board, BOARD.reap);
@@ -159,6 +174,7 @@ function step() {
     doing("settling");
     core.heap_settle();
   } else if (what < 14) bump();
+  else if (random(40) === 0) change(k);
   else if (what < 24) comeAndGo();
   else if (what < 28) {
     doing("leaving and joining", k);

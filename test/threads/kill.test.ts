@@ -217,6 +217,7 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     expect(heap.problems()).toEqual([]);
     expect(heap.heapStats().pools).toBe(pools.length + 1);
     for (const { handle, minNr, maxNr } of [...pools, starved]) {
+      expect(heap.core.mempool_resize(handle, minNr)).toBe(1);
       const elements = new Set<number>();
       for (let element: number; (element = heap.core.mempool_alloc(handle) >>> 0);) elements.add(element);
       expect(elements.size).toBeGreaterThanOrEqual(minNr);
