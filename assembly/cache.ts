@@ -37,9 +37,8 @@ export function roundsIn(m: Magazine): u32 {
   return <u32>(m.top - m.first) / ROUND;
 }
 
-/** Lays out the magazine of a pool. Its gate is shut. */
+/** Lays out the magazine of a pool. Its gate was shut before others could see it, and still is. */
 export function magazineInit(m: Magazine, pool: Pool, live: u32): void {
-  m.floor = -1;
   m.live = live;
   m.pool = changetype<usize>(pool);
   magazineOf(m, pool);

@@ -227,12 +227,13 @@ function makeEpoch(pool: Pool, size: u32, align: u32, minNr: u32, maxNr: u32, ba
   if (!at) return epoch;
   cacheInit(epoch, size, align);
   epoch.maxNr = maxNr;
-  epoch.backend = backend;
-  epoch.pool = changetype<usize>(pool);
   epoch.size = size;
   epoch.lowestCurrNr = epoch.dip = minNr;
   epoch.unfilled = 0;
   if (!used) {
+    // All epochs of a pool have these in common.
+    epoch.backend = backend;
+    epoch.pool = changetype<usize>(pool);
     epoch.room = ENDED;
     epoch.next = firstEpoch(pool);
     atomicStore<u32>(wordOf(pool, offsetof<Pool>("epochs")), <u32>at);
@@ -308,7 +309,7 @@ export function mempool_resize(m: Magazine, minNr: u32): i32 {
   else if (!makeSlots(epoch, minNr) && !(reclaimFor(m) && makeSlots(epoch, minNr))) result = NO_MEMORY;
   else {
     // Until it has once been full.
-    epoch.unfilled = 1;
+    atomicStore<u32>(changetype<usize>(epoch) + offsetof<Epoch>("unfilled"), 1);
     setMinNr(epoch, minNr);
     if (missing(epoch) > 0) nowShort(pool);
     reserveTrim(epoch);
@@ -739,7 +740,7 @@ function notShort(m: Magazine): void {
   const seen = atomicLoad<u32>(short);
   const epoch = current(pool);
   if (missing(epoch) > 0) return;
-  epoch.unfilled = 0;
+  atomicStore<u32>(changetype<usize>(epoch) + offsetof<Epoch>("unfilled"), 0);
   atomicSwap<u32>(short, seen, 0);
   settle(m);
 }

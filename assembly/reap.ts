@@ -384,7 +384,7 @@ function reapHandles(number: u32): void {
       atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("epoch"), 0);
       atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("live"), 0);
     }
-    if (pool.maker == number + 1) {
+    if (atomicLoad<u32>(changetype<usize>(pool) + offsetof<Pool>("maker")) == number + 1) {
       // A pool it was just making is nobody's. Of an epoch it was making, or ending, nothing more is handed out.
       if (pool.made) endOthers(pool);
       else {

@@ -56,7 +56,10 @@ const known: readonly Known[] = [
   { file: "mempool.ts", code: "if (<i32>(out - pool.peak) > 0) pool.peak = out;", reason: NUMBERS },
   { file: "mempool.ts", code: "pool.peak = peak;", reason: NUMBERS },
   { file: "mempool.ts", code: "const peak = pool.peak;", reason: NUMBERS },
-  { file: "cache.ts", code: "return <u32>(m.top - m.first) / ROUND;", within: "outstanding", reason: NUMBERS },
+  { file: "cache.ts", code: "return <u32>(m.top - m.first) / ROUND;", within: "notePeak", reason: NUMBERS },
+  { file: "mempool.ts", code: "if (m) out -= roundsIn(changetype<Magazine>(m));", reason: NUMBERS },
+  // Where the debug information puts the stores of lowestCurrNr and dip.
+  { file: "reserve.ts", code: "const left = <u32>counts - 1;", reason: NUMBERS },
   { file: "cache.ts", code: "return <u32>(m.top - m.first) / ROUND;", within: "nudgeAll", reason: NUMBERS },
   { file: "wait.ts", code: "changetype<Magazine>(m).live", within: "nudgeAll", reason: NUMBERS },
   // Where the debug information puts that.
