@@ -15,7 +15,7 @@
  * runAlloc looks for the first run that is long enough, from the first word with a free page on: at most twice through the
  * bits of all memory the heap has, 128 KiB for 4 GiB. It writes an entry for each page of the run.
  */
-import { atomicAdd, atomicLoad, atomicOr, atomicStore, atomicSwap, THREADS } from "./atomics";
+import { atomicAdd, atomicLoad, atomicOr, atomicStore, atomicSwap, memoryGrow, THREADS } from "./atomics";
 import { isRefused } from "./faults";
 import {
   alignUp,
@@ -223,7 +223,7 @@ function announce(run: u64): void {
 
 /**
  * A run of `pages` pages, as a page number; 0 if there is none and memory does not grow. Its entries are 0: the caller
- * says what it is, and calls runSettled.
+ * says what it is. Also if there is none, it calls runSettled when what it counts is right again.
  */
 export function runAlloc(pages: u32): u32 {
   if (isRefused(changetype<Faults>(heapBase() + offsetof<Heap>("faults")))) return 0;
@@ -291,10 +291,8 @@ function markRaw(page: u32, pages: u32): void {
 /** A run the allocator itself uses, as an address; 0 if there is none. */
 export function rawAlloc(pages: u32): usize {
   const page = runAlloc(pages);
-  if (page) {
-    markRaw(page, pages);
-    runSettled();
-  }
+  if (page) markRaw(page, pages);
+  runSettled();
   return page << PAGE_SHIFT;
 }
 
@@ -309,7 +307,10 @@ export function isRaw(address: usize): bool {
   return entryTag(load<u64>(entryAt(address))) == TAG_RAW;
 }
 
-/** Gets memory from the host for a run of `pages`, and more if it may. False if it gives none. */
+/**
+ * Gets memory from the host for a run of `pages`, and more if it may. False if it gives none. Whoever asks for the run has
+ * more to do: what it has counted is not settled by this.
+ */
 function grow(pages: u32): bool {
   const h = heap();
   if (!h.grows) return false;
@@ -328,14 +329,14 @@ function grow(pages: u32): bool {
     if (atomicSwap<u32>(heapBase() + offsetof<Heap>("pages"), has, has + wasmPages * PAGES_PER_WASM_PAGE)) break;
   }
   if (wasmPages < bare) {
-    runSettled();
+    runSoon();
     return false;
   }
   const claimed = wasmPages;
-  let at = memory.grow(wasmPages);
-  if (at < 0 && wasmPages > least) at = memory.grow((wasmPages = least));
+  let at = memoryGrow(wasmPages);
+  if (at < 0 && wasmPages > least) at = memoryGrow((wasmPages = least));
   // Near the host's own limit the run may fit after all, if it needs no new leaf.
-  if (at < 0 && wasmPages > bare) at = memory.grow((wasmPages = bare));
+  if (at < 0 && wasmPages > bare) at = memoryGrow((wasmPages = bare));
   if (at < 0) wasmPages = 0;
   if (wasmPages < claimed) {
     atomicAdd<u32>(heapBase() + offsetof<Heap>("pages"), (wasmPages - claimed) * PAGES_PER_WASM_PAGE);
@@ -343,7 +344,7 @@ function grow(pages: u32): bool {
     runFreed();
   }
   if (!wasmPages) {
-    runSettled();
+    runSoon();
     return false;
   }
   atomicAdd<u32>(heapBase() + offsetof<Heap>("growCount"), 1);
@@ -399,7 +400,7 @@ function adopt(page: u32, pages: u32, used: u32, need: u32): void {
   }
   markRaw(page, from - page);
   bitsSet(from, end);
-  runSettled();
+  runSoon();
 }
 
 /** heap_create's part here: the tables, and the pages. */
@@ -424,6 +425,7 @@ export function pagesInit(base: u32, bytes: u32, maxPages: u32, grows: bool): us
   self().alive = 1;
   self().scratch = address + HEAP_SCRATCH;
   adopt(first, pages, HEAP_PAGES, 0);
+  runSettled();
   return address;
 }
 

@@ -53,6 +53,8 @@ export interface Shape {
   readonly size?: number;
   /** As assembly/layout.ts numbers them. */
   readonly backend?: number;
+  /** Wasm pages by which the memory may grow. */
+  readonly grows?: number;
 }
 
 export const PAGES = 2;
@@ -76,10 +78,14 @@ export function setup(
     warm = 0,
     size = SIZE,
     backend = 0,
+    grows = 0,
   }: Shape,
 ) {
-  return (cores: readonly Exports[]): Context => {
-    const heap = cores[0]!["heap_create"]!(0, PAGES * 65536, PAGES * 16, 0);
+  return (cores: readonly Exports[], memory: DataView): Context => {
+    // Of assembly/atomics.ts.
+    memory.setUint32(8, PAGES, true);
+    memory.setUint32(12, PAGES + grows, true);
+    const heap = cores[0]!["heap_create"]!(0, PAGES * 65536, (PAGES + grows) * 16, Number(grows > 0));
     for (let t = 1; t < joined; t++) need(cores[t]!["heap_attach"]!(heap, t + 1), "heap_attach");
     const handles = [
       need(cores[0]!["mempool_create"]!(size, Math.min(size, 8), minNr, maxNr, backend), "mempool_create"),
@@ -237,7 +243,7 @@ export function usual(
   const end = whole(shape);
   return {
     name,
-    pages: PAGES,
+    pages: PAGES + (shape.grows ?? 0),
     setup: setup(threads.length, shape),
     threads,
     mode: "all",

@@ -282,4 +282,30 @@ export const sizing: readonly CoreCase[] = [
     ],
     { mode: { preemptions: 2 }, ...results((a, b) => a === 1 && b === 1) },
   ),
+  usual(
+    "two need more memory",
+    { size: 70_000, kept: 1, grows: 4 },
+    [(a) => allocAndFree(a, 0), (b) => alloc(b, 1)],
+    // Who looks while the other has all that may yet come, and has not got it, finds nothing. It would not wait for it.
+    results((a, b) => a === 0 || b !== 0),
+  ),
+  usual(
+    "two need more memory, and there is enough for one",
+    { size: 70_000, kept: 1, grows: 2 },
+    [(a) => alloc(a, 0), (b) => alloc(b, 1)],
+    results((a, b) => a !== 0 || b !== 0),
+  ),
+  usual(
+    "one needs more memory while another frees",
+    { size: 70_000, held: 1, grows: 2 },
+    [(a) => free(a, 0, a.context.elements[0]!), (b) => alloc(b, 1)],
+    results((a, b) => a === 0 && b !== 0),
+  ),
+  usual("death in growing the memory", { size: 70_000, kept: 1, grows: 2 }, [(a) => alloc(a, 0), heir], { fatal: 0 }),
+  usual(
+    "death in growing the memory, while another does",
+    { size: 70_000, kept: 1, grows: 4 },
+    [(a) => alloc(a, 0), heir, (c) => alloc(c, 2)],
+    { fatal: 0, mode: { preemptions: 1 } },
+  ),
 ];
