@@ -2,6 +2,7 @@
 //
 //   npm run bench -- [--quick] [--json] [--only suite[/table],...] [--seed n] [--save] [--out dir]
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { machine, root, versions } from "./lib/machine.mjs";
@@ -81,6 +82,12 @@ const brief = (_key, value) =>
 const line = progressLine();
 const colour = process.stdout.isTTY && !process.env.NO_COLOR;
 
+/** A command that failed names files of this machine, which are nobody else's business. */
+function withoutPaths(record) {
+  const text = JSON.stringify(record).replaceAll(root, "").replaceAll(`${tmpdir()}/`, "");
+  return JSON.parse(text);
+}
+
 async function main() {
   const suites = [];
   for (const name of chosen.keys()) suites.push((await import(`./${name}/suite.mjs`)).suite);
@@ -121,7 +128,7 @@ async function main() {
     const about = suite.about && { about: suite.about };
     const of = { ...versions(), ...own };
     const whole = { format: 1, suite: name, title, date, seconds: took, seed, quick, machine: on, versions: of };
-    const record = { ...whole, method, ...about, tables };
+    const record = withoutPaths({ ...whole, method, ...about, tables });
     results.push(record);
     if (folder !== undefined) {
       mkdirSync(folder, { recursive: true });

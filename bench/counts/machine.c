@@ -19,7 +19,7 @@ enum { COUNT = 1000 };
 static u32 elements[COUNT];
 
 static u32 pool_of(void) {
-  u32 pool = Z_coreZ_mempool_create(&core, 64, 16, 4, 0xffffffff);
+  u32 pool = Z_coreZ_mempool_create(&core, 64, 16, 4, 0xffffffff, 0);
   if (!pool) exit(1);
   for (int i = 0; i < 12; i++) elements[i] = ALLOC(pool);
   for (int i = 0; i < 12; i++) FREE(pool, elements[i]);

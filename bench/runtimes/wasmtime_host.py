@@ -17,7 +17,7 @@ exports = Instance(store, Module.from_file(engine, path), []).exports(store)
 exports["memory"].grow(store, 3)
 if not exports["heap_create"](store, 0, 4 * 65536, 2**20, 1):
     sys.exit("no heap")
-pool = exports["mempool_create"](store, 32, 16, 4, -1)
+pool = exports["mempool_create"](store, 32, 16, 4, -1, 0)
 inside = exports["pair"]
 
 

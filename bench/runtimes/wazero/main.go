@@ -68,7 +68,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "no heap")
 		os.Exit(1)
 	}
-	pool := call("mempool_create", 32, 16, 4, 0xffffffff)
+	pool := call("mempool_create", 32, 16, 4, 0xffffffff, 0)
 
 	inside := module.ExportedFunction("pair")
 	// Without garbage: arguments and results in one array.
