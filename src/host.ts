@@ -9,6 +9,7 @@
 import { MempoolError } from "./errors.ts";
 import { show } from "./options.ts";
 import type { HeapCore, Pool } from "./pool.ts";
+import { CLOSED, DOUBLE, INVALID, LAST, UNWANTED } from "./wasm.ts";
 
 /** An allocator of the host's own, for {@link PoolOptions.backend}. Every thread that attaches the pool brings its own. */
 export interface HostBackend<Data = unknown> {
@@ -21,7 +22,6 @@ export interface HostBackend<Data = unknown> {
   readonly free: (element: number, data: Data) => void;
 }
 
-const UNWANTED = 2;
 const ANY_THREAD = -1;
 
 export class Host {
@@ -62,9 +62,11 @@ export class Host {
     this.#cells.set(element, cell);
   }
 
-  /** Takes back a cell in which there is nothing. */
-  discard(cell: number): void {
-    if (this.#core.mempool_uncell(this.#handle, cell, 0) === LAST) this.#pool.finish();
+  /** Takes back a cell in which there is nothing; `counted` as an allocation that never was. Returns what a free does. */
+  discard(cell: number, counted = 0): number {
+    const result = this.#core.mempool_uncell(this.#handle, cell, counted);
+    if (result === LAST) this.#pool.finish();
+    return result;
   }
 
   /** As mempool_free: the code, and the last free of a closed pool is told. */
@@ -133,7 +135,7 @@ export class Host {
     try {
       element = this.#ask();
     } finally {
-      if (element === 0 && this.#core.mempool_uncell(this.#handle, cell, counts) === LAST) this.#pool.finish();
+      if (element === 0) this.discard(cell, counts);
     }
     if (element !== 0) {
       this.#pool.heap.views.refresh().u32[cell >>> 2] = element;
@@ -185,8 +187,7 @@ export class Host {
     this.#pool.heap.views.u32[cell >>> 2] = 0;
     this.#cells.delete(element);
     this.#elements.delete(cell);
-    const result = this.#core.mempool_uncell(this.#handle, cell, 0);
-    if (result === LAST) this.#pool.finish();
+    const result = this.discard(cell);
     this.#backend.free(element, this.#data);
     return result;
   }
@@ -204,8 +205,3 @@ export function despite<T>(list: Iterable<T>, call: (one: T) => void): void {
   }
   if (thrown.length > 0) throw thrown[0];
 }
-
-const LAST = 1;
-const DOUBLE = -2;
-const INVALID = -5;
-const CLOSED = -6;

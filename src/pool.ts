@@ -21,7 +21,7 @@ import type { SharedPool } from "./threads.ts";
 import { Ticket } from "./ticket.ts";
 import { every, Line, NO_WAITS, SharedLine, stir, type BulkWaitOptions, type WaitOptions } from "./waiting.ts";
 import { watermark } from "./watermark.ts";
-import type { Core } from "./wasm.ts";
+import { CLOSED, DOUBLE, FOREIGN, INTERIOR, INVALID, LAST, MISALIGNED, NOT_NOW, NO_MEMORY, type Core } from "./wasm.ts";
 
 /** The largest element, in bytes. */
 export const MAX_SIZE: number = 2 ** 24;
@@ -136,19 +136,13 @@ export interface HeapCore {
 export const SCRATCH_WORDS = 256;
 
 const errors: Readonly<Record<number, readonly [ErrorCode, string]>> = {
-  [-1]: ["ERR_FOREIGN_FREE", "is in another pool's memory"],
-  [-2]: ["ERR_DOUBLE_FREE", "is free already"],
-  [-3]: ["ERR_INTERIOR_FREE", "is inside an element, not at its start"],
-  [-4]: ["ERR_MISALIGNED_FREE", "is no multiple of the pool's alignment"],
-  [-5]: ["ERR_INVALID_ADDRESS", "was never handed out by a pool"],
-  [-6]: ["ERR_CLOSED", "is not an element still out, and the pool is closed"],
+  [FOREIGN]: ["ERR_FOREIGN_FREE", "is in another pool's memory"],
+  [DOUBLE]: ["ERR_DOUBLE_FREE", "is free already"],
+  [INTERIOR]: ["ERR_INTERIOR_FREE", "is inside an element, not at its start"],
+  [MISALIGNED]: ["ERR_MISALIGNED_FREE", "is no multiple of the pool's alignment"],
+  [INVALID]: ["ERR_INVALID_ADDRESS", "was never handed out by a pool"],
+  [CLOSED]: ["ERR_CLOSED", "is not an element still out, and the pool is closed"],
 };
-const LAST = 1;
-const INVALID = -5;
-const DOUBLE = -2;
-const CLOSED = -6;
-const NOT_NOW = -7;
-const NO_MEMORY = -8;
 /** As assembly/layout.ts numbers them. */
 const backends: readonly unknown[] = ["slab", "pages", "bump"];
 const HOST = 3;

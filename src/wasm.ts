@@ -1,6 +1,18 @@
 /** The wasm modules: inlined as text, decoded without Buffer, atob or fetch, compiled once each. */
 import * as texts from "./generated/wasm.ts";
 
+/* What the core's functions return instead of 0, as docs/abi.h has it. */
+export const LAST = 1;
+export const UNWANTED = 2;
+export const FOREIGN = -1;
+export const DOUBLE = -2;
+export const INTERIOR = -3;
+export const MISALIGNED = -4;
+export const INVALID = -5;
+export const CLOSED = -6;
+export const NOT_NOW = -7;
+export const NO_MEMORY = -8;
+
 /** What the core exports: the ABI of docs/abi.h. Addresses come back as i32: `>>> 0` makes them addresses. */
 export interface Core {
   readonly memory?: WebAssembly.Memory;

@@ -213,6 +213,7 @@ describe("docs/for-kernel-people.md", () => {
 });
 
 describe("what holds the tables", () => {
+  // Text, none of which runs: of a test that is skipped, no row may say that it shows something.
   const file = testsOf(`
     describe.each(builds)("pools: $name", (build) => {
       test("one", () => {});
