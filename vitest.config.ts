@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 const counts = process.env["WASM_COVERAGE"];
 /** Those that need more on the machine than Node, or more time: `npm run test:browser`, `test:runtimes`, `test:sim`, `test:bench`. */
 const searches = ["test/sim/cases.test.ts", "test/sim/mutants.test.ts"];
-const benchmarks = ["test/bench/core.test.ts", "test/bench/heap.test.ts", "test/counts/suites.test.ts"];
+const benchmarks = ["test/bench/**", "test/counts/suites.test.ts"];
 const elsewhere = ["test/browser/**", "test/runtimes/**", ...searches, ...benchmarks];
 /** Those of what is built and packed, which run no code of ours in their own process. */
 const ofThePackage = ["counts", "golden", "packaging", "bundlers", "raid1", "sim", "threads"].map(
@@ -33,7 +33,13 @@ export default defineConfig({
         },
       },
       { test: { name: "sim", include: searches, testTimeout: 600_000, hookTimeout: 120_000 } },
-      { test: { name: "bench", include: benchmarks, testTimeout: 120_000 } },
+      {
+        test: {
+          name: "bench",
+          include: benchmarks.map((path) => path.replace(/\*\*$/, "*.test.ts")),
+          testTimeout: 300_000,
+        },
+      },
       { test: { name: "browser", include: ["test/browser/*.test.ts"], testTimeout: 120_000 } },
       { test: { name: "runtimes", include: ["test/runtimes/*.test.ts"], testTimeout: 60_000 } },
     ],
