@@ -1,47 +1,119 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 /** In a coverage run, the folder that tests leave their counts in: see scripts/coverage.mjs. */
 const counts = process.env["WASM_COVERAGE"];
-/** Those that need more on the machine than Node, or more time: `npm run test:browser`, `test:runtimes`, `test:sim`, `test:bench`. */
-const searches = ["test/sim/cases.test.ts", "test/sim/mutants.test.ts"];
-const benchmarks = ["test/bench/**", "test/counts/suites.test.ts"];
-const elsewhere = ["test/browser/**", "test/runtimes/**", ...searches, ...benchmarks];
-/** Those of what is built and packed, which run no code of ours in their own process. */
-const ofThePackage = ["counts", "golden", "packaging", "bundlers", "raid1", "sim", "threads"].map(
-  (name) => `test/${name}/**`,
-);
+
+const searches = [
+  "test/sim/harness.test.ts",
+  "test/sim/cases.test.ts",
+  "test/sim/malloc.test.ts",
+  "test/sim/mutants.test.ts",
+];
+const benchmarks = ["test/bench/*.test.ts"];
+/** A build repeated, the package as users get it, guests of other languages, and threads that stand still in the way of others. */
+const wider = [
+  "test/packaging/*.test.ts",
+  "test/bundlers/*.test.ts",
+  "test/golden/again.test.ts",
+  "test/guests/*.test.ts",
+  "test/outside/busy.test.ts",
+  "test/guests/*.test.ts",
+  "test/outside/beside-guest.test.ts",
+];
+/** What needs the bytes that users get, or dist/. */
+const shipped = [
+  "test/counts/counts.test.ts",
+  "test/golden/abi.test.ts",
+  "test/golden/golden.test.ts",
+  "test/hosts/*.test.ts",
+  "test/outside/address-space.test.ts",
+  "test/outside/endings.test.ts",
+  "test/outside/readme.test.ts",
+  "test/outside/reports.test.ts",
+  "test/outside/watch.test.ts",
+  "test/raid1/*.test.ts",
+  "test/threads/threads.test.ts",
+];
+const elsewhere = ["test/browser/**", "test/runtimes/**", ...searches, ...benchmarks, ...wider, ...shipped];
+/** These run no code of src/ in their own process. */
+const uncounted = counts ? ["test/outside/**", "test/threads/**"] : [];
+
+/** Each project's modules are made fresh before its first test: by a fast build, or by one of what is shipped. */
+const freshFast = ["test/setup/fast.mjs"];
+const freshShipped = ["test/setup/shipped.mjs"];
+const minute = 60_000;
 
 export default defineConfig({
   test: {
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
+      // `npm test` runs the first three.
       {
         test: {
-          // What `npm test` runs.
           name: "unit",
+          globalSetup: freshFast,
           include: ["test/**/*.test.ts"],
-          exclude: [...elsewhere, ...(counts ? ofThePackage : []), "**/node_modules/**"],
-          // Errors anywhere else are for `npm run lint` to tell.
+          exclude: [...elsewhere, ...uncounted, "**/node_modules/**"],
+          testTimeout: minute,
+          hookTimeout: minute,
+          setupFiles: ["test/features.ts", ...(counts ? ["test/blocks.ts"] : [])],
+        },
+      },
+      {
+        test: {
+          name: "shipped",
+          globalSetup: freshShipped,
+          setupFiles: ["test/features.ts"],
+          include: shipped,
+          testTimeout: minute,
+          hookTimeout: minute,
+        },
+      },
+      {
+        test: {
+          name: "types",
+          // tsc reads src/generated/.
+          globalSetup: freshFast,
+          include: [],
           typecheck: {
-            enabled: !counts,
+            enabled: true,
             include: ["test/**/*.test-d.ts"],
             tsconfig: "tsconfig.json",
+            // `npm run lint` reports errors anywhere else.
             ignoreSourceErrors: true,
           },
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          ...(counts ? { setupFiles: ["test/blocks.ts"] } : {}),
         },
       },
-      { test: { name: "sim", include: searches, testTimeout: 600_000, hookTimeout: 120_000 } },
+      // The search builds its own modules.
+      { test: { name: "sim", include: searches, testTimeout: 10 * minute, hookTimeout: 2 * minute } },
+      { test: { name: "bench", globalSetup: freshShipped, include: benchmarks, testTimeout: 5 * minute } },
       {
         test: {
-          name: "bench",
-          include: benchmarks.map((path) => path.replace(/\*\*$/, "*.test.ts")),
-          testTimeout: 300_000,
+          name: "wider",
+          setupFiles: ["test/features.ts"],
+          globalSetup: freshShipped,
+          include: wider,
+          testTimeout: 2 * minute,
+          hookTimeout: 2 * minute,
         },
       },
-      { test: { name: "browser", include: ["test/browser/*.test.ts"], testTimeout: 120_000 } },
-      { test: { name: "runtimes", include: ["test/runtimes/*.test.ts"], testTimeout: 60_000 } },
+      {
+        test: {
+          name: "browser",
+          globalSetup: freshShipped,
+          include: ["test/browser/*.test.ts"],
+          testTimeout: 2 * minute,
+        },
+      },
+      {
+        test: {
+          name: "runtimes",
+          globalSetup: freshShipped,
+          include: ["test/runtimes/*.test.ts"],
+          testTimeout: minute,
+        },
+      },
     ],
     coverage: { provider: "v8", include: ["src/**/*.ts"], exclude: ["src/generated/**"] },
   },

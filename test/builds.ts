@@ -1,9 +1,10 @@
-/** One suite over every build: plain, imported memory, a region of one, shared memory, and the unoptimised core. */
+/** One suite over every build: plain, imported memory, a region of one, shared memory by one module and by two, and unoptimised. */
 import { readFileSync } from "node:fs";
-import { createHeap, type Heap, type HeapOptions } from "../src/index.ts";
+import { createSharedHeap, createHeap, type Heap, type HeapOptions } from "../src/index.ts";
 
 export interface Build {
   readonly name: string;
+  readonly isShared?: true;
   heap(options?: HeapOptions): Heap;
 }
 
@@ -26,13 +27,15 @@ if (counting) {
 }
 const own = counting ? { module: moduleIn("coverage/plain.wasm") } : {};
 const imported = counting ? { module: moduleIn("coverage/imported.wasm") } : {};
+const halves = counting ? {} : { module: moduleIn("core.shared.wasm"), control: moduleIn("control.shared.wasm") };
 const unoptimised = counting ? own : { module: moduleIn("core.debug.wasm") };
 
 export const builds: readonly Build[] = [
   { name: "plain", heap: (options) => createHeap({ ...own, ...options }) },
   {
     name: "imported",
-    heap: (options) => createHeap({ ...imported, memory: new WebAssembly.Memory({ initial: 3 }), ...options }),
+    heap: (options) =>
+      createHeap({ ...imported, memory: new WebAssembly.Memory({ initial: 3 }), grows: true, ...options }),
   },
   {
     name: "region",
@@ -43,6 +46,7 @@ export const builds: readonly Build[] = [
       return createHeap({ ...imported, memory, region: { base: 65536, bytes } });
     },
   },
-  { name: "shared", heap: (options) => createHeap({ shared: true, maximum: 2 ** 29, ...options }) },
+  { name: "shared", isShared: true, heap: (options) => createSharedHeap({ maximum: 2 ** 29, ...options }) },
+  { name: "halves", isShared: true, heap: (options) => createSharedHeap({ maximum: 2 ** 29, ...halves, ...options }) },
   { name: "debug", heap: (options) => createHeap({ ...unoptimised, ...options }) },
 ];

@@ -1,8 +1,9 @@
 /**
- * The main job in one go, for every place the library must work in: installed, bundled, in a page, a worker, an audio
- * worklet, another runtime. Uses the public API, and of the host only what ECMAScript and WebAssembly are.
+ * The smoke test, for every place that the library must work in: installed, bundled, in a page, a worker, an audio
+ * worklet, another runtime. Uses the public API, and of the host only ECMAScript and WebAssembly.
  */
-import { create, createArena, createHeap, createHeapAsync, f64, struct, u32 } from "wasm-mempool";
+import "wasm-mempool/inspect";
+import { createSharedHeap, create, createArena, createHeap, createHeapAsync, f64, struct, u32 } from "wasm-mempool";
 
 const Particle = struct({ x: f64, y: f64, id: u32 });
 
@@ -19,7 +20,7 @@ function codeOf(call) {
   return "none";
 }
 
-/** Fills a pool on this heap until there is no more, reads everything back, frees it, and tries bad frees. */
+/** Fills a pool on this heap until memory runs out, reads everything back, frees it, and tries bad frees. */
 function exercise(heap) {
   const pool = heap.create({ size: Particle, minNr: 8 });
   const stranger = heap.create({ size: Particle.sizeof, minNr: 1 });
@@ -61,17 +62,17 @@ function exercise(heap) {
   return elements.length;
 }
 
-/** Returns how many elements each kind of heap gave before it ran out. Throws if anything is not as it should be. */
+/** Returns the number of elements that each kind of heap gave before memory ran out. Throws on any fault. */
 export function smoke() {
   const small = { initial: 131072, maximum: 131072 };
   const done = { plain: exercise(createHeap(small)) };
-  done.imported = exercise(createHeap({ ...small, memory: new WebAssembly.Memory({ initial: 1 }) }));
+  done.imported = exercise(createHeap({ ...small, memory: new WebAssembly.Memory({ initial: 1 }), grows: true }));
   // A page that is not cross-origin isolated has no shared memory.
-  if (typeof SharedArrayBuffer !== "undefined") done.shared = exercise(createHeap({ ...small, shared: true }));
+  if (typeof SharedArrayBuffer !== "undefined") done.shared = exercise(createSharedHeap({ ...small }));
   for (const [heap, elements] of Object.entries(done)) {
     if (elements < 3800) throw new Error(`the ${heap} heap gave only ${elements} elements of 128 KiB`);
   }
-  // On the heap for everybody.
+  // On the default heap.
   const pool = create({ size: (data) => data.bytes, data: { bytes: 48 }, minNr: 1 });
   const element = pool.alloc();
   expect("alignment", element % 8, 0);

@@ -9,4 +9,3 @@ export function recorded(): Counted;
 export function format(counted: Counted): string;
 export function differences(before: Counted, now: Counted): string[];
 export function message(lines: readonly string[]): string;
-export function table(counted: Counted): string;

@@ -1,6 +1,6 @@
 /**
- * What fixed workloads execute of the cores as they are shipped: instructions, memory accesses, and locked operations
- * (atomic ones but loads). Exact, so that any change of the code that is run shows; counts.json has what they were.
+ * The instructions, memory accesses and locked operations (atomic ones except loads) of fixed workloads, on the cores that
+ * are shipped. They are exact: any change of the executed code shows as a difference from counts.json.
  */
 import { readFileSync } from "node:fs";
 import { counters, instrument } from "./instrument.mjs";
@@ -9,6 +9,8 @@ import { heapOf, workloads } from "./workloads.mjs";
 export const file = new URL("counts.json", import.meta.url);
 export const update = "npm run counts:update";
 const cores = { "core.wasm": false, "core.shared.wasm": true };
+/** A shared heap's core is shipped in two halves of the same functions, which this file counts as one. */
+const fileOf = { "core.wasm": "core.wasm", "core.shared.wasm": "core.shared.whole.wasm" };
 
 const built = (name) => readFileSync(new URL(`../../build/${name}`, import.meta.url));
 
@@ -27,16 +29,15 @@ function count(workload, { module, shared }) {
     read(heap.instances).forEach((value, k) => (sums[k] += value - before[k]));
     after?.();
   }
-  // Of churn and wave: so many pairs.
   const calls = workload.pairs ?? workload.calls;
   return { calls, ...Object.fromEntries(counters.map((name, k) => [name, sums[k]])) };
 }
 
-/** Everything counted: module, workload, counts. */
+/** The counts, by module and workload. */
 export function measure() {
   return Object.fromEntries(
     Object.entries(cores).map(([name, shared]) => {
-      const module = new WebAssembly.Module(instrument(built(name)));
+      const module = new WebAssembly.Module(instrument(built(fileOf[name])));
       const rows = workloads
         .filter(({ threads }) => shared || !threads)
         .map((workload) => {
@@ -51,7 +52,7 @@ export function measure() {
   );
 }
 
-/** What is written down; nothing if there is no such file. */
+/** The counts in counts.json; none if there is no such file. */
 export function recorded() {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
@@ -66,7 +67,7 @@ function lineOf(name, counts) {
   return `    ${JSON.stringify(name)}: { ${parts.join(", ")} }`;
 }
 
-/** One line for each workload, so that a difference of two versions is read at once. */
+/** One line for each workload, for diffs that are easy to read. */
 export function format(counted) {
   const modules = Object.entries(counted).map(([name, rows]) => {
     const lines = Object.entries(rows).map(([workload, counts]) => lineOf(workload, counts));
@@ -78,7 +79,7 @@ export function format(counted) {
 const each = (sum, calls) => (Number.isInteger(sum / calls) ? String(sum / calls) : (sum / calls).toFixed(2));
 const keys = (a, b) => [...new Set([...Object.keys(a), ...Object.keys(b)])];
 
-/** What has changed, one line for each counter of a workload, as it is per call; empty if nothing has. */
+/** The changes per call, one line for each counter of a workload. */
 export function differences(before, now) {
   const lines = [];
   for (const module of keys(before, now)) {
@@ -100,25 +101,11 @@ export function differences(before, now) {
   return lines;
 }
 
-/** For people: what has changed, and what to do about it. */
+/** The changes and their remedy, for people. */
 export function message(lines) {
   return [
-    "What the cores execute is not what bench/counts/counts.json says. Per call, old -> new:",
+    "The cores execute other instructions than bench/counts/counts.json says. Per call, old -> new:",
     ...lines.map((line) => `  ${line}`),
-    `If that is what the change costs or saves: ${update}, and commit both together.`,
+    `If the change intends that: ${update}, and commit both together.`,
   ].join("\n");
-}
-
-/** The table, per call. */
-export function table(counted) {
-  const rows = [];
-  for (const [module, counts] of Object.entries(counted)) {
-    rows.push([module, ...counters]);
-    for (const [name, its] of Object.entries(counts)) {
-      rows.push([`  ${name}`].concat(counters.map((key) => each(its[key], its.calls))));
-    }
-  }
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-  const pad = (cell, i) => (i ? cell.padStart(widths[i]) : cell.padEnd(widths[i]));
-  return rows.map((row) => row.map(pad).join("  ")).join("\n");
 }

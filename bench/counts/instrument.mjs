@@ -1,7 +1,6 @@
 /**
- * A wasm module that counts what it executes. Each basic block begins with additions, of what is in that block, to
- * counters that the module exports as globals; nothing else changes, so what is counted are the instructions that are
- * shipped. Counts are exact, and the same on every machine and engine.
+ * Makes a wasm module count the instructions that it executes. Each basic block begins by adding its own counts to globals
+ * that the module exports; nothing else changes. Counts are exact, and the same on every machine and engine.
  */
 
 /** The counters, by the name of the export. */
@@ -11,7 +10,7 @@ const IMPORT = 2;
 const GLOBAL = 6;
 const EXPORT = 7;
 const CODE = 10;
-/** In the order they have in a module. 13: tags; 12: the number of data segments. */
+/** The order of sections in a module. 13: tags; 12: the number of data segments. */
 const order = [1, 2, 3, 4, 5, 13, GLOBAL, EXPORT, 8, 9, 12, CODE, 11];
 
 const op = {
@@ -27,9 +26,9 @@ const op = {
   return: 0x0f,
   unreachable: 0x00,
 };
-/** Marks in the code that are no instruction to execute. */
+/** Marks in the code that execute nothing. */
 const marks = new Set([op.nop, op.block, op.loop, op.else, op.end]);
-/** What follows one of these is another block: it is not executed as often as what is before. */
+/** These end a basic block. */
 const ends = new Set([op.loop, op.if, op.else, op.end, op.br, op.br_if, op.br_table, op.return, op.unreachable]);
 
 class Reader {
@@ -82,7 +81,7 @@ function signed(value) {
   return [...bytes, value];
 }
 
-/** Reads one instruction: its opcode, and what it counts as. */
+/** Reads one instruction: its opcode, and its counts. */
 function instruction(reader) {
   const code = reader.byte();
   const times = (n) => {
@@ -111,7 +110,7 @@ function instruction(reader) {
   if (code === 0xfe) {
     const sub = reader.u32();
     if (sub === 3) return (reader.skip(1), { code, accesses: 0, locked: 1 });
-    // An atomic load is a plain one on most machines. All else, stores too, is a locked instruction. 0: notify.
+    // An atomic load is a plain load on most machines; the other atomic instructions are locked. 0: notify.
     if (sub <= 0x4e) return (times(2), { code, accesses: sub ? 1 : 0, locked: sub >= 0x10 && sub <= 0x16 ? 0 : 1 });
   }
   throw new Error(`no such instruction is known: 0x${code.toString(16)}`);
@@ -120,7 +119,7 @@ function instruction(reader) {
 /** Adds `amount` to a global. */
 const add = (global, amount) => [0x23, ...unsigned(global), 0x42, ...signed(amount), 0x7c, 0x24, ...unsigned(global)];
 
-/** The body of a function, from its first instruction to its last, counting. */
+/** Writes the instructions of a function, with counting. */
 function counting(reader, first, out) {
   const push = (bytes) => {
     for (const byte of bytes) out.push(byte);
@@ -159,7 +158,7 @@ function codeSection(section, first) {
   return out;
 }
 
-/** How many globals a module imports. */
+/** The number of imported globals. */
 function importedGlobals(section) {
   const reader = new Reader(section);
   let globals = 0;
@@ -185,14 +184,14 @@ function importedGlobals(section) {
   return globals;
 }
 
-/** A section that is a list, with more at its end. */
+/** A section that is a list, with more items. */
 function longer(section, more) {
   const reader = new Reader(section ?? Uint8Array.of(0));
   const count = reader.u32();
   return { count, bytes: [...unsigned(count + more.length), ...reader.bytes.subarray(reader.at), ...more.flat()] };
 }
 
-/** The module, counting: its exports have an i64 global for each of `counters`. */
+/** The module with counting: it exports an i64 global for each of `counters`. */
 export function instrument(bytes) {
   const reader = new Reader(bytes);
   const header = reader.take(8);
@@ -200,7 +199,7 @@ export function instrument(bytes) {
   while (reader.at < bytes.length) {
     const id = reader.byte();
     const section = reader.take(reader.u32());
-    // What is not code or data, names for example, may go.
+    // Custom sections, for example names, are left out.
     if (id !== 0) sections.set(id, section);
   }
   // A mutable i64, 0.

@@ -1,4 +1,4 @@
-/* Workloads of core.wasm, translated to C by wasm2c: what valgrind counts of each, between START and STOP. */
+/* Workloads of core.wasm, translated to C by wasm2c. valgrind counts the instructions between START and STOP. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <valgrind/callgrind.h>
@@ -8,10 +8,9 @@ static Z_core_instance_t core;
 
 #define ALLOC(pool) Z_coreZ_mempool_alloc(&core, pool)
 #define FREE(pool, element) Z_coreZ_mempool_free(&core, pool, element)
-/* Around what is counted. */
 #define START CALLGRIND_TOGGLE_COLLECT
 #define STOP CALLGRIND_TOGGLE_COLLECT
-/* A dump has what was counted since the last one. */
+/* A dump has the counts since the last one. */
 #define DUMP(name) CALLGRIND_DUMP_STATS_AT(name)
 
 enum { COUNT = 1000 };
@@ -32,7 +31,7 @@ int main(void) {
   Z_core_instantiate(&core);
   if (!Z_coreZ_heap_create(&core, 0, 65536, 1 << 20, 1)) return 1;
 
-  /* What counting itself costs. */
+  /* The cost of counting. */
   for (int i = 0; i < COUNT; i++) {
     START;
     STOP;

@@ -1,6 +1,6 @@
 /**
- * For information: machine instructions, of core.wasm translated to C by wasm2c and compiled, as valgrind counts them. They
- * depend on the C compiler, so nothing is held against them.
+ * Machine instructions of core.wasm, translated to C by wasm2c and compiled, counted by valgrind. They are for information:
+ * they depend on the C compiler.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -23,14 +23,14 @@ function version(name) {
   }
 }
 
-/** The versions of the tools; throws, saying which, if one is missing. */
+/** The versions of the tools; throws if one is missing. */
 function tools() {
   const runtime = runtimes.find((folder) => existsSync(join(folder, "wasm-rt-impl.c")));
   if (!runtime) throw new Error("the C runtime of wasm2c is not on this machine");
   return { runtime, versions: [version("cc"), `wasm2c ${version("wasm2c")}`, version("valgrind")] };
 }
 
-/** Counts by workload. */
+/** The counts by workload. */
 function counts(runtime, scratch) {
   const wasm = fileURLToPath(new URL("../../build/core.wasm", import.meta.url));
   const program = fileURLToPath(new URL("machine.c", import.meta.url));
@@ -54,7 +54,7 @@ function counts(runtime, scratch) {
   }));
 }
 
-/** The table; without rows, and saying why, if a tool is missing. */
+/** The table; if a tool is missing, without rows and with the reason. */
 export function machineCounts() {
   const table = {
     name: "counts-machine",
@@ -70,7 +70,7 @@ export function machineCounts() {
     const { runtime, versions } = tools();
     const [nothing, ...all] = counts(runtime, scratch);
     for (const { name, sum } of all) {
-      // Counting itself was started and stopped once for each call, or once.
+      // Counting starts and stops once for each call, or once in all.
       const perCall = /wave|arena/.test(name) ? sum / CALLS : (sum - nothing.sum) / CALLS;
       table.rows.push({ side: name, samples: [perCall], stats: { median: perCall } });
     }

@@ -1,6 +1,6 @@
 /**
- * Fixed workloads of the core's exports. Each runs on a heap of its own, with no randomness but a fixed sequence, so that
- * what it executes depends on the core alone.
+ * Fixed workloads of the core's exports. Each runs on a heap of its own, with a fixed random sequence: the
+ * executed instructions depend on the core alone.
  */
 const WASM_PAGE = 65536;
 const PAGE = 4096;
@@ -11,7 +11,7 @@ const NO_CAP = -1;
 const SMALL = 4 * WASM_PAGE;
 const LARGE = 16384 * WASM_PAGE;
 
-/** Throws unless a call did what the workload is named for: else it would count something else. */
+/** Throws unless a call did the work that the workload is named for. */
 function expect(what, got, wanted) {
   if (got !== wanted) throw new Error(`${what}: got ${got}, not ${wanted}`);
 }
@@ -35,7 +35,7 @@ const give = (core, pool, elements) => {
   for (const element of elements) expect("free", core.mempool_free(pool, element), 0);
 };
 
-/** A pool that works: a few elements out, some in the magazine. */
+/** A pool in use, with elements in its magazine. */
 function warm(core, minNr = 4) {
   const pool = core.mempool_create(SIZE, ALIGN, minNr, NO_CAP);
   if (!pool) throw new Error("no pool");
@@ -43,7 +43,7 @@ function warm(core, minNr = 4) {
   return pool;
 }
 
-/** A pool with `minNr` in reserve, everything else of the heap handed out, and not only to it where `whole`. */
+/** A pool with `minNr` in reserve on a heap that is used up: by the pool itself, or first by a pool of large elements if `whole`. */
 function starved(core, minNr, whole) {
   const pool = warm(core, minNr);
   const live = [];
@@ -57,7 +57,7 @@ function starved(core, minNr, whole) {
 
 const pair = (core, pool) => core.mempool_free(pool, core.mempool_alloc(pool));
 
-/** Frees of what may not be freed: what free says, and the address, given what is out and what is free again. */
+/** Invalid frees: the code that free returns, and the address, from a live element, a freed one, and others. */
 const bad = {
   0: [0, () => 0],
   double: [-2, ({ free }) => free],
@@ -70,8 +70,8 @@ const bad = {
 };
 
 /**
- * Every workload: its name, and what makes it ready. That returns what is counted, to be called so many times; what it
- * returns, if anything, is called after each, and not counted.
+ * The workloads. `make` prepares one and returns the counted function, which runs `calls` times; the function that it may
+ * return runs after each call, and is not counted. A workload with `pairs` counts per pair.
  */
 export const workloads = [
   {
@@ -153,7 +153,7 @@ export const workloads = [
     },
   },
   {
-    // More at a time than the magazine holds: it is emptied into slabs and filled from them.
+    // More at a time than the magazine holds: elements move between it and the slabs.
     name: "churn of 1,000 live, 200 at a time",
     calls: 5,
     pairs: 1000,
@@ -269,7 +269,7 @@ export const workloads = [
       const pool = warm(core);
       const another = core.mempool_create(SIZE, ALIGN, 0, NO_CAP);
       const [other] = take(core, another, 1);
-      // Slabs are carved in batches, from below: of the last one the end is not yet.
+      // Slabs are carved in batches, from below: the end of the last one is not carved yet.
       const all = take(core, pool, 500);
       const never = Math.max(...all) + 40 * SIZE;
       const [live, free] = all;
@@ -354,7 +354,7 @@ export const workloads = [
     make: ({ core, second }) => {
       const pool = warm(core);
       const another = second();
-      const handle = another.mempool_attach(core.mempool_pool(pool));
+      const handle = another.mempool_attach(core.mempool_share(pool));
       if (!handle) throw new Error("no handle");
       give(another, handle, take(another, handle, 8));
       let element = core.mempool_alloc(pool);
@@ -370,7 +370,7 @@ export const workloads = [
     threads: true,
     make: ({ core, second }) => {
       const pool = warm(core);
-      const the = core.mempool_pool(pool);
+      const the = core.mempool_share(pool);
       const another = second(false);
       return () => {
         expect("heap_attach", another.heap_attach(core.heap, 1), 1);
@@ -386,7 +386,7 @@ export const workloads = [
     make: ({ core, second }) => {
       const another = second();
       for (let i = 0; i < 10; i++) {
-        const handle = another.mempool_attach(core.mempool_pool(warm(core)));
+        const handle = another.mempool_attach(core.mempool_share(warm(core)));
         give(another, handle, take(another, handle, 8));
       }
       return () => expect("heap_reap", core.heap_reap(another.heap_thread()), 1);
@@ -394,7 +394,7 @@ export const workloads = [
   },
 ];
 
-/** A heap on a new instance of a module: of `bytes` bytes if it may not grow; `fresh`: not made yet. */
+/** A heap on a new instance of a module. `bytes`: its size, if it may not grow. `fresh`: the heap is not created yet. */
 export function heapOf({ module, shared }, { bytes, fresh }) {
   const first = bytes ?? SMALL;
   const pages = first / WASM_PAGE;

@@ -22,6 +22,7 @@
  * kernel freezes the array for that, until nothing is in flight, and makes a new pool. Here nobody waits: the pool is
  * told the new number, requests in flight finish with the r1bio and the number they began with, the next get new ones.
  */
+import "wasm-mempool/inspect";
 import {
   MempoolError,
   create,
@@ -130,7 +131,7 @@ export class MirroredStore {
   readonly #disks: Disk[];
 
   readonly #buffers: Pool;
-  readonly #r1bios: Pool;
+  readonly #r1bios: Pool<unknown, { raidDisks: number }>;
   readonly #bios: Pool;
 
   /** Requests without memory, first come first served. */
@@ -144,9 +145,9 @@ export class MirroredStore {
   /** The reshape whose old size is not yet over. */
   #reshaping: { readonly change: Reshape; readonly started: number; readonly over: () => void } | undefined;
 
-  /** Cursors, made at their first use: they are moved to an address for a few lines, and never kept for later. */
-  #r1bioCursor: Cursor<typeof R1Bio> | undefined;
-  #bioCursor: Cursor<typeof Bio> | undefined;
+  /** Cursors: they are moved to an address for a few lines, and never kept for later. */
+  readonly #r1bio: Cursor<typeof R1Bio>;
+  readonly #bio: Cursor<typeof Bio>;
   /** Where a bulk allocation puts its addresses. */
   #addresses: Uint32Array;
 
@@ -174,6 +175,9 @@ export class MirroredStore {
       minNr,
     });
     this.#bios = create({ heap, name: "bio", size: Bio, minNr: minNr * raidDisks });
+
+    this.#r1bio = R1Bio.cursor(heap);
+    this.#bio = Bio.cursor(heap);
 
     this.#dry = this.#buffers;
     this.#addresses = new Uint32Array(raidDisks);
@@ -301,14 +305,14 @@ export class MirroredStore {
     }
 
     const position = request.block * this.#blockSize;
-    const r1bio = this.#r1bio(address);
+    const r1bio = this.#r1bio.move(address);
     r1bio.sector = BigInt(position / SECTOR);
     r1bio.bytes = Math.min(this.#blockSize, this.#size - position);
     r1bio.data = data;
     r1bio.remaining = slots.length;
     r1bio.raidDisks = this.raidDisks;
     slots.forEach((slot, i) => {
-      const bio = this.#bio(bios[i]!);
+      const bio = this.#bio.move(bios[i]!);
       bio.parent = address;
       bio.disk = this.#disks.indexOf(this.#slots[slot]!);
       r1bio.bios[slot] = bios[i]!;
@@ -327,13 +331,13 @@ export class MirroredStore {
 
   /** The block is in memory: off to the disks. */
   #submit(address: number): void {
-    const r1bio = this.#r1bio(address);
+    const r1bio = this.#r1bio.move(address);
     const { data, bytes, raidDisks } = r1bio;
     const position = Number(r1bio.sector) * SECTOR;
     for (let slot = 0; slot < raidDisks * 2; slot++) {
       const bio = r1bio.bios[slot]!;
       if (bio === 0) continue;
-      this.#disks[this.#bio(bio).disk]!.write(this.#heap, data, bytes, position).then(
+      this.#disks[this.#bio.move(bio).disk]!.write(this.#heap, data, bytes, position).then(
         () => this.#answer(bio, null),
         (error: Error) => this.#answer(bio, error),
       );
@@ -342,8 +346,8 @@ export class MirroredStore {
 
   /** One disk has answered. A disk that cannot write is out of the array; the request needs only one that can. */
   #answer(address: number, error: Error | null): void {
-    const bio = this.#bio(address);
-    const r1bio = this.#r1bio(bio.parent);
+    const bio = this.#bio.move(address);
+    const r1bio = this.#r1bio.move(bio.parent);
     if (error === null) {
       r1bio.written++;
       this.blockWrites++;
@@ -355,7 +359,7 @@ export class MirroredStore {
 
   /** The request is done: everything goes home, and the first in the queue gets its turn. */
   #end(address: number, error: Error | null): void {
-    const r1bio = this.#r1bio(address);
+    const r1bio = this.#r1bio.move(address);
     for (let slot = 0; slot < r1bio.raidDisks * 2; slot++) this.#bios.free(r1bio.bios[slot]!); // 0 is a no-op
     this.#buffers.free(r1bio.data);
     this.#r1bios.free(address);
@@ -396,14 +400,6 @@ export class MirroredStore {
       const error = new StalledError(`no memory for a ${this.#dry.name}, and nothing in flight that could free any`);
       for (const request of this.#queue.splice(0)) request.reject(error);
     }, GIVE_UP_MS);
-  }
-
-  #r1bio(address: number): Cursor<typeof R1Bio> {
-    return (this.#r1bioCursor ??= R1Bio.at(this.#heap, address)).move(address);
-  }
-
-  #bio(address: number): Cursor<typeof Bio> {
-    return (this.#bioCursor ??= Bio.at(this.#heap, address)).move(address);
   }
 
   #isDry(pool: Pool): false {

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
+import "wasm-mempool/inspect";
 import { createHeap } from "wasm-mempool";
 import { MirroredStore, StalledError } from "./array.ts";
 import { ExtraMirror, type Sweep } from "./extra.ts";

@@ -13,6 +13,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { cellsOf, expected, type Cell } from "../outside/endings-run.ts";
+import type { Ending } from "../outside/endings-table.ts";
 
 const TIMEOUT_MS = 110_000;
 
@@ -23,11 +25,11 @@ interface Scope {
   readonly missing?: readonly string[];
   readonly quanta?: number;
 }
-/** What one test of threads.mjs has seen. */
+/** The result of one test of threads.mjs. */
 interface Seen {
   readonly error?: string;
   readonly value?: unknown;
-  /** Afterwards: what heap.check() found, and elements still out. */
+  /** Afterwards: what heap.check() found, and the outstanding elements. */
   readonly problems?: readonly string[];
   readonly outstanding?: number;
   readonly ms: number;
@@ -36,14 +38,18 @@ interface Report extends Record<"page" | "worker" | "worklet", Scope> {
   readonly agent: string;
   readonly threads: Record<string, Seen>;
   readonly withoutWaitAsync: Record<string, Seen>;
+  readonly endings: readonly Cell[];
 }
+
+/** All endings of a browser's worker. */
+const endings: readonly Ending[] = ["detach", "terminate", "close", "page"];
 
 /** What the tests of threads.mjs should see. */
 const ofThreads: readonly { key: string; title: string; value: unknown }[] = [
-  { key: "attached", title: "all four join", value: [0, 1, 2, 3] },
+  { key: "attached", title: "all four threads join", value: [0, 1, 2, 3] },
   {
     key: "passed",
-    title: "everyone frees everyone's",
+    title: "each thread frees elements of each thread",
     value: { distinct: 128, freed: Array.from({ length: 4 }, () => [8, 8, 8, 8]) },
   },
   { key: "exchanged", title: "elements change hands while all four run", value: [4, 4, 4, 4] },
@@ -59,18 +65,28 @@ const ofThreads: readonly { key: string; title: string; value: unknown }[] = [
     title: "a worker blocks until the window frees",
     value: { late: "ERR_TIMEOUT", isIt: true, isEarly: false },
   },
-  { key: "hoarded", title: "what idle threads have cached is had elsewhere", value: [32, 32, 32] },
+  { key: "cached", title: "idle threads return their cached elements", value: [32, 32, 32] },
   {
     key: "grown",
-    title: "a worker grows the memory, and the views of all are right",
+    title: "a growth by a worker renews the views of all threads",
     value: { isAbove: true, isOwner: true, isRead: true, seen: [0, 0, 0, 0, 0, 0] },
   },
   {
     key: "reaped",
-    title: "what terminated workers had comes back",
-    value: { unreaped: 0, isAll: true, isDead: true, again: Array(4).fill("ERR_INVALID_ARGUMENT"), same: 2 },
+    title: "a reap returns the elements of terminated workers",
+    value: {
+      living: Array(4).fill("ERR_WOULD_BLOCK"),
+      isAll: true,
+      isDead: true,
+      again: Array(4).fill("ERR_INVALID_ARGUMENT"),
+      same: 2,
+    },
   },
-  { key: "ended", title: "all leave, and the pools end", value: { outstanding: 0, problems: [], pools: 0 } },
+  {
+    key: "ended",
+    title: "the pools end when all threads have left",
+    value: { outstanding: 0, problems: [], pools: 0 },
+  },
 ];
 
 const browsers: readonly { name: string; command: string; agent: RegExp; args: (profile: string) => string[] }[] = [
@@ -106,7 +122,7 @@ let received: (report: Report) => void;
 beforeAll(async () => {
   const here = fileURLToPath(new URL(".", import.meta.url));
   const { outputFiles } = await build({
-    entryPoints: ["page", "worker", "worklet", "threads", "threads-worker", "threads-worklet"].map(
+    entryPoints: ["page", "worker", "worklet", "threads", "threads-worker", "threads-worklet", "endings-worker"].map(
       (name) => `${here}${name}.mjs`,
     ),
     // They import the package by its own name: dist/, as an application gets it.
@@ -182,22 +198,33 @@ for (const { name, command, agent, args } of browsers) {
       }
     }, TIMEOUT_MS + 10_000);
 
-    test("is the browser it should be", () => expect(report.agent).toMatch(agent));
+    test("is the expected browser", () => expect(report.agent).toMatch(agent));
 
-    test("page: every kind of heap, shared memory included", () => {
+    test("a page runs the smoke test", () => {
       expect(report.page).toEqual({ elements: expect.anything(), isolated: true });
       expect(Object.keys(report.page.elements!)).toEqual(["plain", "imported", "shared", "async"]);
     });
 
-    test("worker: the same", () => {
+    test("a worker runs the smoke test", () => {
       expect(report.worker).toEqual({ elements: report.page.elements });
     });
 
-    test("audio worklet: the same but what is async, and a frame's elements in each quantum", () => {
+    test("an audio worklet allocates in each quantum", () => {
       const { async: _async, ...elements } = report.page.elements!;
       expect(report.worklet).toMatchObject({ elements, quanta: 10 });
-      // Else this scope proves less than it says.
+      // Without these functions in the scope, the smoke test shows that the library needs none.
       expect(report.worklet.missing).toEqual(expect.arrayContaining(["atob", "fetch"]));
+    });
+
+    describe.each(endings)("a worker that ends by %s", (ending) => {
+      test.each(cellsOf([ending]).map(({ row }) => [row.owned, row] as const))(
+        "and owns %s leaves nothing behind",
+        (owned, row) => {
+          expect(report.endings).toEqual(expect.any(Array));
+          const cell = report.endings.find((each) => each.owned === owned && each.ending === ending)!;
+          expect(cell).toEqual(expected(row, ending, cell));
+        },
+      );
     });
 
     for (const run of ["threads", "withoutWaitAsync"] as const) {

@@ -1,7 +1,8 @@
 /**
  * The page: runs the smoke test here, in a worker and in an audio worklet, then all of them as threads of one heap, and
- * posts what came of it to the server.
+ * posts the results to the server.
  */
+import { runCells } from "../outside/endings-run.ts";
 import { smokeAsync } from "../smoke.mjs";
 
 const scopes = {
@@ -32,11 +33,37 @@ const scopes = {
     return answer;
   },
 
+  async endings() {
+    // Fetched once: a hundred workers that are ended while they load starve each other of connections.
+    const source = URL.createObjectURL(await (await fetch("/endings-worker.js")).blob());
+    return runCells(["detach", "terminate", "close", "page"], (ending) => makeOwner(ending, source));
+  },
+
   threads: () => runThreads(""),
 
-  // The server's answer takes it away from this page too: the last to run.
+  // The server's answer forbids wasm in this page too, so this runs last.
   withoutWaitAsync: () => runThreads("?without=waitAsync"),
 };
+
+/** A worker of this page, or of a frame of its own. */
+function makeOwner(ending, source) {
+  let frame;
+  if (ending === "page") {
+    frame = document.createElement("iframe");
+    document.body.append(frame);
+  }
+  const worker = new (frame?.contentWindow ?? globalThis).Worker(source, { type: "module" });
+  const ready = new Promise((resolve, reject) => {
+    worker.addEventListener("message", ({ data }) => resolve(data), { once: true });
+    worker.addEventListener("error", (event) => reject(new Error(event.message || "the worker did not load")));
+  });
+  return {
+    worker,
+    order: (what) => worker.postMessage(what),
+    ready,
+    kill: () => (frame ? frame.remove() : worker.terminate()),
+  };
+}
 
 async function runThreads(query) {
   // Each time a copy of its own of the library.
@@ -46,7 +73,9 @@ async function runThreads(query) {
 
 const report = { agent: navigator.userAgent };
 for (const [name, run] of Object.entries(scopes)) {
-  const tooLate = new Promise((resolve) => setTimeout(resolve, 20_000, { error: "no answer in 20 s" }));
+  const tooLate = new Promise((resolve) =>
+    setTimeout(resolve, name === "endings" ? 80_000 : 20_000, { error: "no answer in time" }),
+  );
   report[name] = await Promise.race([run().catch((error) => ({ error: String(error) })), tooLate]);
 }
 await fetch("/report", { method: "POST", body: JSON.stringify(report) });

@@ -1,20 +1,20 @@
-/** What every thread of the threads test does, and the tasks that a worker or an audio worklet is given by the window. */
+/** The work of every thread of the threads test, and the tasks that the window gives a worker or an audio worklet. */
 import { array, attach, struct, u32 } from "wasm-mempool";
 
 const WORDS = 15;
 export const Element = struct({ owner: u32, rest: array(u32, WORDS) });
 
-/** Milliseconds after which what has not happened never will. */
+/** Milliseconds after which a thread gives up waiting. */
 const LATE = 10_000;
 
-/** Fills an element with what is right only at this address and for this owner: a thread's number. */
+/** Fills an element with words that depend on its address and its owner, a thread's number. */
 export function mark(pool, element, owner = pool.heap.threadId) {
   const { u32: all } = pool.heap;
   all[element / 4] = owner;
   for (let i = 1; i <= WORDS; i++) all[element / 4 + i] = element ^ (owner << 16) ^ i;
 }
 
-/** Whose mark it has; throws if that is damaged. */
+/** The owner whose mark the element has; throws if the mark is damaged. */
 export function ownerOf(pool, element) {
   const { u32: all } = pool.heap;
   const owner = all[element / 4];
@@ -33,14 +33,14 @@ function allocMarked(pool) {
   return element;
 }
 
-/** Elements of this thread's own into its row of the table. */
+/** Fills this thread's row of the table with elements of its own. */
 export function fill(pool, table) {
   const length = table.length / 4;
   const from = pool.heap.threadId * length;
   for (let i = from; i < from + length; i++) table[i] = allocMarked(pool);
 }
 
-/** Frees every fourth of every row; returns how many of each thread's. */
+/** Frees every fourth element of every row; returns how many of each thread's elements. */
 export function empty(pool, table) {
   const freed = [0, 0, 0, 0];
   for (let i = pool.heap.threadId; i < table.length; i += 4) {
@@ -51,8 +51,8 @@ export function empty(pool, table) {
 }
 
 /**
- * Puts an element into a slot of the board and frees the one that was there, whoever allocated it; so many times, and
- * then until every thread has done so and has freed some of everybody's. `gate`: threads that are ready, and that are
+ * Puts an element into a slot of the board and frees the element that was there: `times` times, and then until every
+ * thread is done and has freed elements of every thread. `gate`: the number of threads that are ready, and that are
  * done. Yields after each of those times.
  */
 export function* exchange(pool, { board, gate, times }) {
@@ -65,7 +65,7 @@ export function* exchange(pool, { board, gate, times }) {
     pool.free(other);
   };
   const late = Date.now() + LATE;
-  // Spins, which is all that is allowed everywhere; `call` goes on meanwhile.
+  // Spins, since not every thread may block; `call` runs meanwhile.
   const until = (isSo, call) => {
     for (let i = 0; !isSo(); i++) {
       if (Date.now() > late) throw new Error(`thread ${me} waits for the others: ${[...gate]}; it freed ${freed}`);
@@ -116,10 +116,10 @@ export function makeTasks(run = finish) {
     empty: (table) => empty(pools.many, table),
     exchange: (work) => run(exchange(pools.many, work)),
     free: (element) => pools.two.free(element),
-    allocWait: (timeout) => pools.two.allocWait(timeout),
+    allocWait: (timeout) => pools.two.allocWait({ timeout: timeout }),
     allocAsync: () => pools.two.allocAsync(),
-    /** Gets all that this pool may have, as the others give it up, and has it in its cache afterwards. */
-    hoard() {
+    /** Allocates all elements of the pool, as other threads return them, and then caches them. */
+    cacheAll() {
       const { few } = pools;
       const elements = [];
       for (const late = Date.now() + LATE; elements.length < few.maxNr;) {
@@ -129,9 +129,9 @@ export function makeTasks(run = finish) {
       }
       for (const element of elements) few.free(element);
     },
-    /** A call on that pool. */
+    /** A call on the pool. */
     touch: (name) => pools[name].free(pools[name].alloc()),
-    /** Allocates until the memory has grown, and one element is up there. */
+    /** Allocates until an element lies in memory that has grown. */
     grow() {
       const { memory } = pools.many.heap;
       const before = memory.buffer.byteLength;
@@ -141,15 +141,7 @@ export function makeTasks(run = finish) {
     },
     ownersOf: (elements) => elements.map((element) => ownerOf(pools.many, element)),
     freeMany: (elements) => elements.forEach((element) => pools.many.free(element)),
-    /** Has a lock as long as this thread lives. */
-    hold: (name) =>
-      new Promise((resolve) => {
-        void navigator.locks.request(name, () => {
-          resolve();
-          return new Promise(() => {});
-        });
-      }),
-    /** Allocates and frees until it is killed. */
+    /** Allocates and frees until the worker is terminated. */
     spin(beats) {
       const held = new Uint32Array(100);
       for (let i = 0; ; i = (i + 37) % held.length) {

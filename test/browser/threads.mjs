@@ -1,5 +1,7 @@
 /** The window's part of the threads test: one heap for this window, two workers and an audio worklet. */
-import { createHeap } from "wasm-mempool";
+import "wasm-mempool/inspect";
+import "wasm-mempool/backend";
+import { createSharedHeap } from "wasm-mempool";
 import { codeOf, Element, empty, exchange, fill, finish, mark, ownerOf } from "./threads-tasks.mjs";
 
 /** Another thread. */
@@ -35,7 +37,6 @@ class Thread {
 
 class WorkerThread extends Thread {
   #worker;
-  #lock = `worker ${Math.random()}`;
 
   constructor(query) {
     const worker = new Worker(`/threads-worker.js${query}`, { type: "module" });
@@ -44,18 +45,8 @@ class WorkerThread extends Thread {
     worker.addEventListener("error", ({ message }) => this.fail(message || "the worker did not load"));
   }
 
-  /** So that `kill` knows when it is no more: terminate() does not tell. */
-  hold() {
-    return this.run("hold", this.#lock);
-  }
-
   terminate() {
     this.#worker.terminate();
-  }
-
-  async kill() {
-    this.terminate();
-    await navigator.locks.request(this.#lock, () => {});
   }
 }
 
@@ -85,9 +76,9 @@ class WorkletThread extends Thread {
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const words = (count) => new Uint32Array(new SharedArrayBuffer(4 * count));
 
-/** Returns what is to be seen of each test, by its name. `query`: of the scripts to load. */
+/** Returns the result of each test, by its name. `query`: of the scripts to load. */
 export async function threads(query) {
-  const heap = createHeap({ shared: true, initial: 131072, maximum: 2 ** 24 });
+  const heap = createSharedHeap({ initial: 131072, maximum: 2 ** 24 });
   const many = heap.create({ size: Element, minNr: 64, name: "many" });
   const two = heap.create({ size: 64, minNr: 2, maxNr: 2, name: "two" });
   const few = heap.create({ size: 64, minNr: 0, maxNr: 32, name: "few" });
@@ -96,27 +87,29 @@ export async function threads(query) {
   const worklet = await WorkletThread.make(query);
   const others = [first, second, worklet];
   const all = (task, work) => Promise.all(others.map((thread) => thread.run(task, work)));
-  // Where nothing tells an audio worklet of what happens, it sees it in its next call.
+  // Without waitAsync, an audio worklet sees what other threads did in its next call.
   const tells = "waitAsync" in Atomics;
   const takeTwo = () => [two.alloc(), two.alloc()];
   const freeTwo = (elements) => elements.forEach((element) => two.free(element));
   const pools = [many, two, few];
   const outstanding = () => pools.reduce((sum, pool) => sum + pool.outstanding, 0);
 
-  /** A worker that can be killed. */
+  /** A worker to terminate. */
   async function makeVictim() {
     const victim = new WorkerThread(query);
     const id = await victim.run("attach", shared);
-    await victim.hold();
     return { victim, id };
   }
 
-  /** What it had; undefined if that is not to be had now. */
-  function tryReap(id) {
-    try {
-      return heap.reap(id);
-    } catch {
-      return undefined;
+  /** Reaps by the call that never waits. */
+  async function reapSoon(id) {
+    for (;;) {
+      try {
+        return heap.reap(id);
+      } catch (error) {
+        if (error.code !== "ERR_WOULD_BLOCK") throw error;
+        await sleep(5);
+      }
     }
   }
 
@@ -125,7 +118,7 @@ export async function threads(query) {
       return [heap.threadId, ...(await all("attach", shared))].toSorted();
     },
 
-    /** Each frees a quarter of what each has allocated. */
+    /** Each thread frees a quarter of the elements of each thread. */
     async passed() {
       const table = words(4 * 32);
       const filled = all("fill", table);
@@ -136,7 +129,7 @@ export async function threads(query) {
       return { distinct, freed: [empty(many, table), ...(await emptied)] };
     },
 
-    /** Elements change hands while all four run. Each says of how many threads it has freed some. */
+    /** Elements change hands while all four threads run. Returns for each of how many threads it has freed elements. */
     async exchanged() {
       const work = { board: words(48), gate: words(2), times: 20_000 };
       const exchanged = all("exchange", work);
@@ -156,7 +149,7 @@ export async function threads(query) {
     async wouldBlock() {
       const held = takeTwo();
       const codes = [
-        codeOf(() => two.allocWait(100)),
+        codeOf(() => two.allocWait({ timeout: 100 })),
         await worklet.run("allocWait", 100).catch(({ message }) => message),
       ];
       freeTwo(held);
@@ -199,13 +192,13 @@ export async function threads(query) {
       return { late, isIt: got.value === held[0], isEarly: got.isEarly };
     },
 
-    /** This window gets all of a pool although an idle thread has it in its cache. */
-    async hoarded() {
+    /** This window gets all elements of a pool although an idle thread has cached them. */
+    async cached() {
       const got = [];
       for (const thread of others) {
-        // Where nothing tells a worklet that others starve, what it has in its cache comes with its next call.
+        // Without waitAsync, a worklet returns its cached elements in its next call.
         const touching = tells ? 0 : setInterval(() => void worklet.run("touch", "few"), 10);
-        await thread.run("hoard");
+        await thread.run("cacheAll");
         const elements = new Set();
         while (elements.size < few.maxNr) elements.add(await few.allocAsync({ timeout: 5000 }));
         clearInterval(touching);
@@ -215,7 +208,7 @@ export async function threads(query) {
       return got;
     },
 
-    /** Views here are right when a worker has grown the memory, and what is written up there all can read. */
+    /** After a worker has grown the memory, the views of all threads show the new part. */
     async grown() {
       const mine = many.alloc();
       mark(many, mine);
@@ -242,7 +235,7 @@ export async function threads(query) {
       return { isAbove, isOwner, isRead, seen };
     },
 
-    /** Workers are killed in the middle of allocating and freeing, and one in line. */
+    /** Workers are terminated while they allocate and free, and one while it waits. */
     async reaped() {
       const held = takeTwo();
       const victims = await Promise.all([makeVictim(), makeVictim(), makeVictim(), makeVictim()]);
@@ -251,16 +244,16 @@ export async function threads(query) {
       const beats = words(1);
       for (const { victim } of spinning) void victim.run("spin", beats);
       while (Atomics.load(beats, 0) < 30_000) await sleep(1);
-      await Promise.all(victims.map(({ victim }) => victim.kill()));
+      const ids = victims.map(({ id }) => id);
+      const living = ids.map((id) => codeOf(() => heap.reap(id)));
+      for (const { victim } of victims) victim.terminate();
+      // At once: some workers run on for seconds.
+      const lists = ids.map((id, i) => (i === 0 ? reapSoon(id) : heap.reapAsync(id)));
+      await Promise.all(lists);
       const beat = Atomics.load(beats, 0);
-      // What it would have got must not be lost.
+      // The elements that the dead waiter would have got must not be lost.
       freeTwo(held);
-      const lists = new Map();
-      // One may be in the way of another.
-      for (let i = 0; i < 5; i++) {
-        for (const { id } of victims) lists.set(id, lists.get(id) ?? tryReap(id));
-      }
-      const reaped = [...lists.values()].flatMap((list) => list ?? []);
+      const reaped = (await Promise.all(lists)).flat();
       // Each had a hundred, but for those in its hands: it may have been killed anywhere.
       const had = reaped.filter(({ pool }) => pool === "many").length;
       const isAll = had >= 280 && had <= 303;
@@ -268,10 +261,10 @@ export async function threads(query) {
       const again = [await two.allocAsync({ timeout: 5000 }), await two.allocAsync({ timeout: 5000 })];
       freeTwo(again);
       return {
-        unreaped: [...lists.values()].filter((list) => !list).length,
+        living,
         isAll,
         isDead: Atomics.load(beats, 0) === beat,
-        again: victims.map(({ id }) => codeOf(() => heap.reap(id))),
+        again: ids.map((id) => codeOf(() => heap.reap(id))),
         same: new Set([...held, ...again]).size,
       };
     },

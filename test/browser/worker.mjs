@@ -1,4 +1,4 @@
-/** A worker that runs the smoke test and says what came of it. */
+/** A worker that runs the smoke test and posts the result. */
 import { smokeAsync } from "../smoke.mjs";
 
 try {

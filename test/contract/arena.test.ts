@@ -1,4 +1,4 @@
-/** Arenas: memory by the frame. Blocks that do not overlap, marks that nest, and all of it given back. */
+/** Arenas: blocks that do not overlap, marks that nest, and memory that returns to the heap. */
 import { describe, expect, test } from "vitest";
 import { create, createArena, type Arena } from "../../src/index.ts";
 import { builds } from "../builds.ts";
@@ -24,7 +24,7 @@ import {
 const ALIGNMENTS = Array.from({ length: 13 }, (_, i) => 2 ** i);
 
 describe.each(builds)("arena: $name", (build) => {
-  test("blocks are aligned, apart from each other, and keep what is written in them", () => {
+  test("blocks are aligned and never overlap", () => {
     const heap = fixedHeap(build, 8 * MIB);
     const pool = create({ heap, size: 100, minNr: 3 });
     const arena = createArena({ heap, name: "frame" });
@@ -47,7 +47,7 @@ describe.each(builds)("arena: $name", (build) => {
     blocks.forEach(([address, bytes], i) => expectCanary(heap.memory, address, bytes, i));
   });
 
-  test.each(ALIGNMENTS)("alignment %i", (align) => {
+  test.each(ALIGNMENTS)("a block has alignment %i", (align) => {
     const heap = fixedHeap(build, 2 * MIB);
     const arena = createArena({ heap });
     const blocks: [number, number][] = [];
@@ -64,12 +64,12 @@ describe.each(builds)("arena: $name", (build) => {
     const heap = fixedHeap(build, MIB);
     const arena = createArena({ heap });
     for (let i = 0; i < 100; i++) expect(arena.alloc(1 + (i % 13)) % 8).toBe(0);
-    // and 1 means 1: bytes side by side need no padding
+    // alignment 1 needs no padding
     const first = arena.alloc(1, 1);
     expect(arena.alloc(1, 1)).toBe(first + 1);
   });
 
-  test("reset takes everything back, and the same memory serves again", () => {
+  test("the memory of a reset arena serves again", () => {
     const heap = fixedHeap(build, MIB);
     const arena = createArena({ heap });
     const frame = (): number[] => [10, 1000, 20_000, 64, 5000].map((bytes) => arena.alloc(bytes));
@@ -102,7 +102,7 @@ describe.each(builds)("arena: $name", (build) => {
       } else if (what < 0.85) {
         marks.push([arena.mark(), blocks.length]);
       } else if (marks.length > 0) {
-        // any of the marks, and all later ones are void
+        // a reset to any mark makes all later ones void
         const at = Math.floor(next() * marks.length);
         const [mark, count] = marks[at]!;
         marks.length = at + (next() < 0.5 ? 1 : 0);
@@ -117,7 +117,7 @@ describe.each(builds)("arena: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a mark can be gone back to more than once, and also across chunks", () => {
+  test("an arena can be reset to one mark many times", () => {
     const heap = fixedHeap(build, 4 * MIB);
     const arena = createArena({ heap });
     const base = arena.alloc(100);
@@ -137,7 +137,7 @@ describe.each(builds)("arena: $name", (build) => {
     expectSound(heap);
   });
 
-  test("what is no mark of this arena is refused, and nothing is reset", () => {
+  test("reset refuses a number that is no mark of the arena", () => {
     const heap = fixedHeap(build, MIB);
     const arena = createArena({ heap });
     const other = createArena({ heap });
@@ -177,13 +177,12 @@ describe.each(builds)("arena: $name", (build) => {
       ]);
     }
     expect(stateOf(heap)).toEqual(before);
-    // nothing was reset: the next block lies beside all the others
     expectDisjoint([
       [block, 1000],
       [beyond, 1000],
       [arena.alloc(1000), 1000],
     ]);
-    // going back makes the later marks void
+    // a reset makes later marks void
     arena.reset(late);
     expect(codeOf(() => arena.reset(afterAll))).toBe("ERR_INVALID_ARGUMENT");
     expectCanary(heap.memory, block, 1000, 1);
@@ -220,7 +219,7 @@ describe.each(builds)("arena: $name", (build) => {
     expect([stateOf(heap), arena.stats()]).toEqual(before);
   });
 
-  test("what does not fit is 0, however large, and nothing is lost by asking", () => {
+  test("an alloc that does not fit returns 0", () => {
     const heap = fixedHeap(build, MIB);
     const arena = createArena({ heap });
     const block = arena.alloc(1000);
@@ -229,7 +228,7 @@ describe.each(builds)("arena: $name", (build) => {
     for (const bytes of [MIB, 2 * MIB, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32 - 16, 2 ** 32 - PAGE]) {
       for (const align of [1, 8, 4096]) expect(arena.alloc(bytes, align)).toBe(0);
     }
-    // beyond 32 bits it may be called an error, but it must not be wrapped into something small
+    // a size beyond 32 bits may be an error, but must not wrap
     for (const bytes of [2 ** 32, 2 ** 32 + 16, 2 ** 53]) {
       let got = 0;
       const code = codeOf(() => (got = arena.alloc(bytes)));
@@ -242,7 +241,7 @@ describe.each(builds)("arena: $name", (build) => {
     expectSound(heap);
   });
 
-  test("grows until the heap is full, and leaves room for nobody but gives it all back", () => {
+  test("an arena grows until the heap is full", () => {
     const heap = build.heap({ initial: 2 * PAGE, maximum: 4 * MIB });
     createArena({ heap }).exit();
     const idle = usedAfterTrim(heap);
@@ -267,7 +266,7 @@ describe.each(builds)("arena: $name", (build) => {
       expect(heap.stats().arenas).toBe(0);
       left.push(usedAfterTrim(heap));
     }
-    // to know about more memory may take a little of it, once
+    // tables for more memory may take some of it, once
     expect(left[0]! - idle).toBeLessThan(PAGE);
     expect(left).toEqual([left[0], left[0], left[0]]);
     const pool = create({ heap, size: 1000, minNr: 1 });
@@ -275,7 +274,7 @@ describe.each(builds)("arena: $name", (build) => {
     expectSound(heap);
   });
 
-  test("the last bytes of a heap are not given out twice, whatever the alignment", () => {
+  test("an arena never returns the last bytes of a heap twice", () => {
     const heap = fixedHeap(build, MIB);
     const next = random(6);
     const arenas = [createArena({ heap }), createArena({ heap })];
@@ -295,7 +294,7 @@ describe.each(builds)("arena: $name", (build) => {
     blocks.forEach(([address, bytes], i) => expectCanary(heap.memory, address, bytes, i));
   });
 
-  test("what was asked for in advance is there when the heap is full", () => {
+  test("the option bytes holds in a full heap", () => {
     const heap = fixedHeap(build, 2 * MIB);
     for (const bytes of [1000, 100_000, 700_000]) {
       const arena = createArena({ heap, bytes });
@@ -304,7 +303,6 @@ describe.each(builds)("arena: $name", (build) => {
       let had = 0;
       while (had + 500 <= bytes && arena.alloc(500, 4) !== 0) had += 500;
       expect(had).toBe(bytes);
-      // also in the next frame
       arena.reset();
       greedy.take();
       expect(arena.alloc(bytes, 1)).not.toBe(0);
@@ -313,14 +311,14 @@ describe.each(builds)("arena: $name", (build) => {
       for (const pool of greedy.pools) pool.exit();
       expectSound(heap);
     }
-    // Empty slabs go back when memory is short: here, so that the refusal changes nothing.
+    // Empty slabs return to the heap when memory is short: here, so that the refusal changes nothing.
     heap.trim();
     const before = stateOf(heap);
     expect(codeOf(() => createArena({ heap, bytes: 2 * MIB }))).toBe("ERR_NO_MEMORY");
     expect(stateOf(heap)).toEqual(before);
   });
 
-  test("exit ends it, once", () => {
+  test("a second exit has no effect", () => {
     const heap = fixedHeap(build, MIB);
     const arena = createArena({ heap });
     const mark = arena.mark();
@@ -330,7 +328,7 @@ describe.each(builds)("arena: $name", (build) => {
     expect(codeOf(() => arena.mark())).toBe("ERR_CLOSED");
     expect(codeOf(() => arena.reset())).toBe("ERR_CLOSED");
     expect(codeOf(() => arena.reset(mark))).toBe("ERR_CLOSED");
-    // the next one most likely gets the same place: the old handle must not reach it
+    // the next arena most likely gets the same address: the old handle must not reach it
     const next = createArena({ heap });
     const block = next.alloc(100_000);
     const before = stateOf(heap);
@@ -366,7 +364,7 @@ describe.each(builds)("arena: $name", (build) => {
     ["bytes: null", { bytes: null }],
     ["name: a number", { name: 5 }],
     ["an unknown option", { size: 64 }],
-    ["a name every object answers to", { toString: 1 }],
+    ["a name that every object has", { toString: 1 }],
   ])("createArena refuses %s, by name", (_name, options) => {
     const heap = fixedHeap(build, MIB);
     const before = stateOf(heap);
@@ -382,7 +380,7 @@ describe.each(builds)("arena: $name", (build) => {
     }
   });
 
-  test("arenas come and go without a trace, beside pools", () => {
+  test("arenas that end beside pools leave nothing behind", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 300, minNr: 4 });
     const next = random(4);

@@ -21,13 +21,12 @@ import {
 
 const FILL = 0xdeadbeef;
 
-/** What a call passes through the core in one piece: a refusal of no more than this has never happened, for the counters. */
+/** The most elements that a call passes to the core in one piece: a refusal of so many changes no counter but failures. */
 const ONE_PIECE = 256;
 
 /**
- * A refusal is counted as such, and as nothing else. What may change beside that is which empty slabs wait where
- * to be used again: after trim there are none; and a magazine of the size that so many elements deserve stays. Of a bulk
- * in several pieces the counters show what was taken and given back.
+ * A refusal is counted as such, and as nothing else. Besides, other slabs may be empty, which trim returns, and the
+ * magazine keeps its size. Of a bulk in several pieces the counters show the elements that were taken and returned.
  */
 function stateButFailures(heap: Heap, pool: Pool, count: number): unknown {
   usedAfterTrim(heap);
@@ -50,7 +49,7 @@ function expectRefused(heap: Heap, pool: Pool, count: number): void {
 }
 
 describe.each(builds)("bulk: $name", (build) => {
-  test("gives as many as were asked for, and writes no more than that", () => {
+  test("gives exactly as many elements as requested", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 100, minNr: 5 });
     const all: number[] = [];
@@ -70,7 +69,7 @@ describe.each(builds)("bulk: $name", (build) => {
     expectSound(heap);
   });
 
-  test("of nothing is nothing", () => {
+  test("of no elements has no effect", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 100, minNr: 5 });
     const before = stateOf(heap, pool);
@@ -83,11 +82,12 @@ describe.each(builds)("bulk: $name", (build) => {
     expect(stateOf(heap, pool)).toEqual(before);
   });
 
-  test("takes the last of the backend and the whole reserve, but not one more", () => {
+  test("takes the last elements of the backend and the whole reserve", () => {
     for (const size of [24, 1000, 12_000]) {
       const heap = fixedHeap(build, MIB);
       const pool = create({ heap, size, minNr: 6 });
-      // Which slabs a pool is left with, and so how many elements fit, depends on its past: twice the same.
+      // The slabs that a pool has, and so the number of elements that fit, depend on its past: so repeat the same
+      // history.
       for (let round = 0; round < 2; round++) {
         freeAll(pool, drain(pool));
         heap.trim();
@@ -95,7 +95,7 @@ describe.each(builds)("bulk: $name", (build) => {
       const all = drain(pool);
       freeAll(pool, all);
       heap.trim();
-      // the first number is refused, whatever of it the backend could have given
+      // the count is refused, whatever part the backend could have given
       expectRefused(heap, pool, all.length + 1);
       expectRefused(heap, pool, all.length + 1000);
       heap.trim();
@@ -110,7 +110,7 @@ describe.each(builds)("bulk: $name", (build) => {
     }
   });
 
-  test("that fails half-way gives back what it took, to everybody", () => {
+  test("that fails half-way returns the elements that it took", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 1000, minNr: 2 });
     const held = take(pool, 10);
@@ -122,8 +122,8 @@ describe.each(builds)("bulk: $name", (build) => {
     expectSound(heap);
   });
 
-  test("that fails leaves a reserve that is not full as it was", () => {
-    // it is the memory that refuses, half-way (a cap would refuse before anything is taken)
+  test("that fails leaves a short reserve as it was", () => {
+    // memory runs short half-way; maxNr would refuse before the first element
     const heap = fixedHeap(build, 2 * PAGE);
     const pool = create({ heap, size: 1000, minNr: 6 });
     const held = [1, 2, 3, 4].map(() => pool.allocPreallocated());
@@ -135,7 +135,7 @@ describe.each(builds)("bulk: $name", (build) => {
     expectSound(heap);
   });
 
-  test("keeps to maxNr, as a whole", () => {
+  test("that would exceed maxNr gets no element", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 100, minNr: 2, maxNr: 10 });
     expectRefused(heap, pool, 11);
@@ -148,7 +148,7 @@ describe.each(builds)("bulk: $name", (build) => {
     expect(pool.allocBulk(out)).toBe(true);
   });
 
-  test("from the reserve, while the heap is full", () => {
+  test("takes from the reserve while the heap is full", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 5000, minNr: 20, zero: true });
     new Greedy(heap).take();
@@ -223,7 +223,7 @@ describe.each(builds)("bulk: $name", (build) => {
         const before = stateOf(heap, pool, other);
         const error = errorFrom(() => pool.freeBulk(Uint32Array.from(addresses)));
         expect(error.code).toBe(code);
-        // a duplicate may be reported at either of its two places
+        // a duplicate may be reported at either place
         const at = error.message.includes(String(index)) || (bad === addresses[0] && error.message.includes("0"));
         expect(at, error.message).toBe(true);
         expect(error.message.includes(String(bad)) || error.message.toLowerCase().includes(bad.toString(16))).toBe(
@@ -239,7 +239,7 @@ describe.each(builds)("bulk: $name", (build) => {
       expectSound(heap);
     });
 
-    test("also where the bad one is the only one, and where duplicates are far apart", () => {
+    test("however far apart duplicates are", () => {
       const heap = fixedHeap(build, MIB);
       const pool = create({ heap, size: 8, minNr: 1 });
       const live = take(pool, 3000);
@@ -250,7 +250,7 @@ describe.each(builds)("bulk: $name", (build) => {
       expect(codeOf(() => pool.freeBulk(Uint32Array.of(live[0]! + 1)))).toBe("ERR_MISALIGNED_FREE");
       expect(stateOf(heap, pool)).toEqual(before);
       expectSound(heap);
-      // beyond the count nothing is looked at
+      // addresses beyond the count do not matter
       pool.freeBulk(twice, 3000);
       expect(pool.outstanding).toBe(0);
     });
@@ -270,13 +270,13 @@ describe.each(builds)("bulk: $name", (build) => {
       expectSound(heap);
     });
 
-    test("frees the very element that the addresses stand in", () => {
+    test("frees the element that holds the array", () => {
       const heap = fixedHeap(build, MIB);
       for (const minNr of [0, 5, 40]) {
         const pool = create({ heap, size: 64, minNr });
         const live = take(pool, 60);
         const list = new Uint32Array(heap.memory.buffer, live[0], 16);
-        // its own address comes first: if its first words become a link, all after it are lost
+        // its own address comes first: if a free overwrote its first words, all addresses after it would be lost
         list.set(live.slice(0, 16));
         const others = live.slice(16);
         pool.freeBulk(list);
@@ -290,13 +290,13 @@ describe.each(builds)("bulk: $name", (build) => {
       }
     });
 
-    test("survives the memory growing under the array", () => {
+    test("works although the memory grows meanwhile", () => {
       const heap = build.heap({ initial: 2 * PAGE, maximum: 4 * MIB });
       const list = create({ heap, size: 1600, minNr: 1 });
       const pool = create({ heap, size: 5000, minNr: 1 });
       const at = list.alloc();
       const out = new Uint32Array(heap.memory.buffer, at, 400).fill(FILL);
-      // a plain memory's old array is detached by growth: the addresses must not be lost with it
+      // growth detaches a plain memory's old array: the addresses must not be lost
       let ok;
       try {
         ok = pool.allocBulk(out);

@@ -1,10 +1,10 @@
-/** `heap.check()` is what most other tests rely on: it must be able to find something, and must not die of it. */
+/** `heap.check()` is what most other tests rely on: it must find damage, and must survive it. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { create, createArena, type Heap, type Pool } from "../../src/index.ts";
 import { builds } from "../builds.ts";
 import { expectSound, fixedHeap, hex, PAGE, take } from "./helpers.ts";
 
-/** What to put in a word's place: a bit off, somewhat off, as large as can be, nothing. */
+/** Replacements of a word: a bit off, somewhat off, as large as can be, 0. */
 const damages = (word: number): number[] => [word ^ 0x10, word + 64, 0xffffffff, 0];
 
 describe.each(builds)("check: $name", (build) => {
@@ -17,7 +17,7 @@ describe.each(builds)("check: $name", (build) => {
     heap = fixedHeap(build, 4 * PAGE);
     pools = [create({ heap, size: 64, minNr: 6 }), create({ heap, size: 1000, minNr: 2 })];
     live = pools.map((pool) => take(pool, 20));
-    // something is free in the slabs, and the reserve has seen use
+    // elements are free in the slabs, and the reserve has been used
     pools.forEach((pool, i) => {
       const reserved = pool.allocPreallocated();
       pool.free(live[i]!.pop()!);
@@ -28,7 +28,7 @@ describe.each(builds)("check: $name", (build) => {
     good = heap.u8.slice();
   });
 
-  /** Byte addresses of the words that have something in them and were not handed out. */
+  /** The byte addresses of words that are not 0 and not in outstanding elements. */
   function ownWords(): number[] {
     const taken = new Set<number>();
     pools.forEach((pool, i) => {
@@ -41,7 +41,7 @@ describe.each(builds)("check: $name", (build) => {
     return words;
   }
 
-  /** Damages one word, asks, and mends it again; what check threw is given as a string. */
+  /** Damages one word, checks the heap, and repairs the word. Returns an error of check as a string. */
   function checkDamaged(address: number, value: number): string[] | string {
     heap.u32[address / 4] = value;
     try {
@@ -53,7 +53,7 @@ describe.each(builds)("check: $name", (build) => {
     }
   }
 
-  test("sees damage, and says what it is", () => {
+  test("check names the damage", () => {
     const seen = new Set<number>();
     for (const address of ownWords()) {
       for (const value of damages(heap.u32[address / 4]!)) {
@@ -67,7 +67,7 @@ describe.each(builds)("check: $name", (build) => {
     expectSound(heap);
   });
 
-  test("survives damage, whatever it is", () => {
+  test("check returns, whatever the damage", () => {
     const died: string[] = [];
     for (const address of ownWords()) {
       for (const value of damages(heap.u32[address / 4]!)) {

@@ -17,7 +17,7 @@ import {
   take,
 } from "./helpers.ts";
 
-/** Garbage for any option that wants a positive integer. */
+/** Bad values for any option that must be a positive integer. */
 const NOT_A_COUNT: unknown[] = [
   -1,
   1.5,
@@ -86,7 +86,7 @@ function expectRefused(heap: Heap, option: string, value: unknown, options: unkn
 }
 
 describe.each(builds)("create: $name", (build) => {
-  test.each(GARBAGE)("%s refuses garbage, names it and allocates nothing", (option, values) => {
+  test.each(GARBAGE)("create refuses a bad %s by name and value", (option, values) => {
     const heap = fixedHeap(build, MIB);
     for (const value of values) {
       const options: Record<string, unknown> = { heap, size: 64, minNr: 4, [option]: value };
@@ -115,19 +115,19 @@ describe.each(builds)("create: $name", (build) => {
     "timeout",
     "shared",
     "",
-    // names that every object answers to: a table of known options must not be fooled by them
+    // names that every object has: a table of known options must not contain them
     "toString",
     "constructor",
     "hasOwnProperty",
     "__proto__",
-  ])("an option that does not exist is refused by its name: %j", (option) => {
+  ])("create refuses an unknown option by its name: %j", (option) => {
     const heap = fixedHeap(build, MIB);
     const options: Record<string, unknown> = { heap, size: 64, minNr: 4 };
     Object.defineProperty(options, option, { value: 1, enumerable: true });
     expectRefused(heap, option, 1, options);
   });
 
-  test("minNr above maxNr is refused, with both", () => {
+  test("create refuses a minNr above maxNr", () => {
     const heap = fixedHeap(build, MIB);
     const before = stateOf(heap);
     const error = errorFrom(() => create({ heap, size: 64, minNr: 17, maxNr: 16 }));
@@ -137,9 +137,9 @@ describe.each(builds)("create: $name", (build) => {
     expect(create({ heap, size: 64, minNr: 16, maxNr: 16 }).currNr).toBe(16);
   });
 
-  test("options whose product overflows 32 bits are refused, not wrapped", () => {
+  test("create refuses options whose product overflows 32 bits", () => {
     const heap = fixedHeap(build, MIB);
-    create({ heap, size: 8, minNr: 1 }); // whatever a heap sets up at its first pool is there now
+    create({ heap, size: 8, minNr: 1 }); // the heap's structures for its first pool exist now
     const before = stateOf(heap);
     for (const [size, minNr] of [
       [16, 2 ** 28],
@@ -161,13 +161,13 @@ describe.each(builds)("create: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a reserve that does not fit is ERR_NO_MEMORY and leaves nothing behind", () => {
+  test("a reserve that does not fit is ERR_NO_MEMORY", () => {
     const heap = fixedHeap(build, MIB);
     const warm = create({ heap, size: 1000, minNr: 1 });
     const before = stateOf(heap, warm);
     for (const size of [1, 40, 1000, 4096, 30_000, 100_000, 700_000]) {
       const minNr = Math.ceil((2 * MIB) / size);
-      // twice in a row: what the first leaves behind, the second would stumble over
+      // twice, since the first call may leave damage that the second shows
       for (let i = 0; i < 2; i++) {
         expect(errorFrom(() => create({ heap, size, minNr })).code).toBe("ERR_NO_MEMORY");
         expect(stateOf(heap, warm), `size ${size}`).toEqual(before);
@@ -179,7 +179,7 @@ describe.each(builds)("create: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a pool tells what it is", () => {
+  test("a pool has the properties that its options say", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 24, minNr: 3, maxNr: 10, align: 32, zero: true, name: "bios" });
     expect(pool.heap).toBe(heap);
@@ -281,7 +281,7 @@ describe.each(builds)("create: $name", (build) => {
       expect(calls[0]![0]).toBe(data);
     });
 
-    test("may be given an alignment, and no data", () => {
+    test("needs no data", () => {
       const heap = fixedHeap(build, MIB);
       const seen: unknown[] = [];
       const pool = createWith({ heap, size: (data: unknown) => (seen.push(data), 3), minNr: 1, align: 64 });
@@ -319,7 +319,7 @@ describe.each(builds)("create: $name", (build) => {
       expect(calls).toBe(1);
     });
 
-    test("that throws is refused, with its error as the cause", () => {
+    test("that throws is refused with its error as the cause", () => {
       const heap = fixedHeap(build, MIB);
       const before = stateOf(heap);
       const cause = new Error("no disks");
@@ -382,7 +382,7 @@ describe("create, without a heap", () => {
     third.exit();
   });
 
-  test("the default heap grows as it must", () => {
+  test("the default heap grows", () => {
     const pool = create({ size: PAGE, minNr: 1 });
     const before = pool.heap.memory.buffer.byteLength;
     const addresses = drain(pool, 400);
@@ -407,13 +407,13 @@ describe("create, without a heap", () => {
     expect(errorFrom(() => createWith(options)).code).toBe("ERR_INVALID_ARGUMENT");
   });
 
-  test("takes options without a prototype, and frozen ones", () => {
+  test("accepts frozen options", () => {
     const bare = Object.assign(Object.create(null) as object, { size: 10, minNr: 1 });
     createWith(bare).exit();
     create(Object.freeze({ size: 10, minNr: 1 })).exit();
   });
 
-  test("errors are errors, with a code and a readable stack", () => {
+  test("an error has a code and a readable stack", () => {
     const error = errorFrom(() => createWith({ size: 0, minNr: 1 }));
     expect(error).toBeInstanceOf(Error);
     expect(error).toBeInstanceOf(MempoolError);

@@ -1,4 +1,4 @@
-/** Exit: refuses what is new, keeps what is out, gives everything back when the last element is home. */
+/** exit refuses new allocations, keeps outstanding elements valid, and returns all memory when the last one is freed. */
 import { describe, expect, test } from "vitest";
 import { create, type Pool } from "../../src/index.ts";
 import { builds } from "../builds.ts";
@@ -38,7 +38,7 @@ function expectRefusesAllocs(pool: Pool): void {
 }
 
 describe.each(builds)("exit: $name", (build) => {
-  test("with nothing out: closed at once, and the memory is back", async () => {
+  test("a pool without outstanding elements ends at once", async () => {
     const heap = fixedHeap(build, MIB);
     create({ heap, size: 64, minNr: 4 }).exit();
     const idle = usedAfterTrim(heap);
@@ -54,7 +54,7 @@ describe.each(builds)("exit: $name", (build) => {
     expectSound(heap);
   });
 
-  test("with elements out: they stay valid, and the last one home closes it", async () => {
+  test("a pool with outstanding elements ends when the last one is freed", async () => {
     const heap = fixedHeap(build, MIB);
     create({ heap, size: 64, minNr: 4 }).exit();
     const idle = usedAfterTrim(heap);
@@ -66,7 +66,7 @@ describe.each(builds)("exit: $name", (build) => {
     expectRefusesAllocs(pool);
     expectSound(heap);
 
-    // a newcomer takes what is free, and nothing that is out
+    // a new pool takes free memory, and no outstanding element
     const newcomer = create({ heap, size: 200, minNr: 2 });
     const theirs = drain(newcomer);
     expectElements(heap, [...live, ...theirs], 200, 8);
@@ -87,7 +87,7 @@ describe.each(builds)("exit: $name", (build) => {
     expectSound(heap);
   });
 
-  test("after it, what is not an outstanding element is ERR_CLOSED", () => {
+  test("after exit, free of anything but an outstanding element is ERR_CLOSED", () => {
     const heap = fixedHeap(build, MIB);
     const other = create({ heap, size: 64, minNr: 2 });
     const theirs = take(other, 5);
@@ -111,6 +111,23 @@ describe.each(builds)("exit: $name", (build) => {
     expectSound(heap);
   });
 
+  test("a refused free of a closed pool returns no memory", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = create({ heap, size: 4000, minNr: 0 });
+    const elements = shuffle(take(pool, 200), random(3));
+    pool.exit();
+    // Slabs become empty here and there; a search of all comes only now and then.
+    while (elements.length > 1) {
+      const element = elements.pop()!;
+      pool.free(element);
+      const before = stateOf(heap, pool);
+      expect(freeCode(pool, element)).toBe("ERR_CLOSED");
+      expect(stateOf(heap, pool)).toEqual(before);
+    }
+    freeAll(pool, elements);
+    expectSound(heap);
+  });
+
   test("an element of an exited pool is foreign to the others", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 2 });
@@ -123,7 +140,7 @@ describe.each(builds)("exit: $name", (build) => {
     expectSound(heap);
   });
 
-  test("twice, or through dispose, is once", async () => {
+  test("a second exit has no effect", async () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 2 });
     const address = pool.alloc();
@@ -148,7 +165,7 @@ describe.each(builds)("exit: $name", (build) => {
     expectRefusesAllocs(kept);
   });
 
-  test("closed is one promise, whenever it is asked for", async () => {
+  test("closed is always the same promise", async () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 2 });
     const early = pool.closed;
@@ -158,7 +175,7 @@ describe.each(builds)("exit: $name", (build) => {
     await early;
   });
 
-  test("an old handle never reaches the pool that came after it", async () => {
+  test("an old handle never reaches a later pool", async () => {
     const heap = fixedHeap(build, MIB);
     const old: Pool[] = [];
     for (let i = 0; i < 50; i++) {
@@ -168,7 +185,7 @@ describe.each(builds)("exit: $name", (build) => {
       freeAll(pool, addresses);
       old.push(pool);
     }
-    // the newcomers have the same shape, and most likely the same place
+    // the new pools have the same shape, and most likely the same address
     const pools = Array.from({ length: 50 }, () => create({ heap, size: 64, minNr: 2 }));
     const live = pools.map((pool) => take(pool, 10));
     const before = stateOf(heap, ...pools);
@@ -186,7 +203,7 @@ describe.each(builds)("exit: $name", (build) => {
     expectSound(heap);
   });
 
-  test("of many pools with elements out, in any order", async () => {
+  test("pools with outstanding elements end in any order", async () => {
     const heap = fixedHeap(build, 4 * MIB);
     create({ heap, size: 64, minNr: 4 }).exit();
     const next = random(7);
@@ -208,7 +225,7 @@ describe.each(builds)("exit: $name", (build) => {
     expectSound(heap);
   });
 
-  test("an exited pool's reserve serves others at once", () => {
+  test("a closed pool's reserve serves other pools at once", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 10_000, minNr: 80 });
     const other = create({ heap, size: 10_000, minNr: 1 });

@@ -1,6 +1,7 @@
-/** Faults made on purpose: the same ones again by their seed, and what the reserve promises while they last. */
+/** Faults on request: repeatable by their seed; the reserve's promise holds meanwhile. */
 import { describe, expect, test } from "vitest";
 import { create, createArena, type Heap, type Pool } from "../../src/index.ts";
+import { faults } from "../../src/testing/faults.ts";
 import { builds } from "../builds.ts";
 import { Thread } from "../threads/helpers.ts";
 import {
@@ -21,7 +22,7 @@ import {
   type Build,
 } from "./helpers.ts";
 
-/** Which of so many allocs of a pool without a reserve are served. */
+/** The allocs that are served, of `count` allocs of a pool without a reserve. */
 function served(pool: Pool, count: number): string {
   let list = "";
   for (let i = 0; i < count; i++) {
@@ -32,7 +33,7 @@ function served(pool: Pool, count: number): string {
   return list;
 }
 
-/** Users of a pool's reserve, each of whom holds an element for a while, then gives it back and wants another. */
+/** Users of a pool's reserve: each holds an element for a while, then frees it and allocates another. */
 class Users {
   readonly #heap: Heap;
   readonly #pool: Pool;
@@ -72,10 +73,10 @@ class Users {
   }
 }
 
-/** Which of sixty arenas are to be had, with faults by this seed. */
+/** The arenas that can be made, of sixty, with faults by this seed. */
 function arenas(build: Build, seed: number): string {
   const heap = fixedHeap(build, MIB);
-  heap.faults({ probability: 0.4, seed });
+  faults(heap, { probability: 0.4, seed });
   let list = "";
   for (let i = 0; i < 60; i++) {
     const arena = (() => {
@@ -89,41 +90,41 @@ function arenas(build: Build, seed: number): string {
     list += arena ? "+" : "-";
     arena?.exit();
   }
-  expect(heap.faults()).toBeGreaterThanOrEqual(60);
+  expect(faults(heap)).toBeGreaterThanOrEqual(60);
   expectSound(heap);
   return list;
 }
 
 describe.each(builds)("faults: $name", (build) => {
-  test("nth refuses that call and no other, counted from now", () => {
+  test("nth refuses exactly that call", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 0 });
     served(pool, 10);
     for (const nth of [1, 2, 7, 40]) {
-      pool.faults({ nth });
+      faults(pool, { nth });
       expect(served(pool, 40)).toBe(`${"+".repeat(nth - 1)}-${"+".repeat(40 - nth)}`);
-      expect(pool.faults()).toBeGreaterThanOrEqual(40);
+      expect(faults(pool)).toBeGreaterThanOrEqual(40);
     }
-    expect(pool.faults()).toBe(0);
+    expect(faults(pool)).toBe(0);
     expectSound(heap);
   });
 
-  test("setting it again counts anew", () => {
+  test("a new nth counts from 1 again", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 0 });
-    pool.faults({ nth: 5 });
+    faults(pool, { nth: 5 });
     expect(served(pool, 3)).toBe("+++");
-    expect(pool.faults({ nth: 5 })).toBe(3);
+    expect(faults(pool, { nth: 5 })).toBe(3);
     expect(served(pool, 6)).toBe("++++-+");
-    pool.faults();
+    faults(pool);
     expectSound(heap);
   });
 
-  test("by probability the same seed refuses the same calls, and another seed others", () => {
+  test("the same seed refuses the same calls", () => {
     const heap = fixedHeap(build, MIB);
     const run = (seed: number | undefined, probability = 0.3): string => {
       const pool = create({ heap, size: 64, minNr: 0 });
-      pool.faults(seed === undefined ? { probability } : { probability, seed });
+      faults(pool, seed === undefined ? { probability } : { probability, seed });
       const list = served(pool, 2000);
       pool.exit();
       return list;
@@ -144,26 +145,26 @@ describe.each(builds)("faults: $name", (build) => {
     expectSound(heap);
   });
 
-  test("the same seed set again starts the sequence again", () => {
+  test("faults with the same seed restart the sequence", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 0 });
-    pool.faults({ probability: 0.5, seed: 77 });
+    faults(pool, { probability: 0.5, seed: 77 });
     const first = served(pool, 300);
-    pool.faults({ probability: 0.5, seed: 77 });
+    faults(pool, { probability: 0.5, seed: 77 });
     expect(served(pool, 300)).toBe(first);
-    pool.faults();
+    faults(pool);
     expect(served(pool, 300)).toBe("+".repeat(300));
     expectSound(heap);
   });
 
-  test("a refused call is served by the reserve, and is not once that is empty", () => {
+  test("the reserve serves a refused call", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 4 });
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     const held = drain(pool);
     expect(held.length).toBe(4);
     expect(pool.stats()).toMatchObject({ reserveHits: 4, failures: 1, slabHits: 0 });
-    pool.faults();
+    faults(pool);
     held.push(...take(pool, 10));
     expect(pool.stats()).toMatchObject({ reserveHits: 4, slabHits: 10 });
     freeAll(pool, held);
@@ -171,61 +172,61 @@ describe.each(builds)("faults: $name", (build) => {
     expectSound(heap);
   });
 
-  test("while it is set nothing is cached", () => {
+  test("no thread caches elements while faults are set", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 4 });
     freeAll(pool, take(pool, 100));
-    pool.faults({ probability: 0 });
-    pool.faults({ refuse: true });
+    faults(pool, { probability: 0 });
+    faults(pool, { refuse: true });
     expect(drain(pool).length).toBe(4);
     expect(pool.stats().cached).toBe(0);
     expectSound(heap);
   });
 
-  test("elements freed while the backend is refused do not come back by it", () => {
+  test("elements freed while the backend is refused are not allocated again", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 4 });
     const held = take(pool, 50);
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     freeAll(pool, held);
     expect(drain(pool).length).toBe(4);
     expectSound(heap);
   });
 
-  test("create, resize and reshape meet it as they meet a lack of memory", () => {
+  test("a refused backend is a lack of memory to create, resize and reshape", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: (bytes: number) => bytes, data: 64, minNr: 4 });
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     expect(pool.resize(10)).toBe(false);
     expect(codeOf(() => pool.reshape(128))).toBe("ERR_NO_MEMORY");
     expect([pool.minNr, pool.currNr, pool.elementSize]).toEqual([10, 4, 64]);
-    pool.faults();
-    heap.faults({ refuse: true });
+    faults(pool);
+    faults(heap, { refuse: true });
     expect(codeOf(() => create({ heap, size: 5000, minNr: 50 }))).toBe("ERR_NO_MEMORY");
     expect(codeOf(() => createArena({ heap }))).toBe("ERR_NO_MEMORY");
-    heap.faults();
+    faults(heap);
     expect(pool.resize(10)).toBe(true);
     create({ heap, size: 5000, minNr: 50 }).exit();
     expectSound(heap);
   });
 
-  test("the heap's refuse all pages, and what there is goes on", () => {
+  test("faults of a heap refuse all pages", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 4 });
     const held = take(pool, 3);
     const { used } = heap.stats();
-    heap.faults({ refuse: true });
+    faults(heap, { refuse: true });
     const more = drain(pool);
     expect(more.length).toBeGreaterThanOrEqual(4);
     expect(heap.stats().used).toBeLessThanOrEqual(used);
-    expect(heap.faults()).toBeGreaterThan(0);
+    expect(faults(heap)).toBeGreaterThan(0);
     held.push(...more, ...take(pool, 1000));
     freeAll(pool, held);
-    expect(heap.faults()).toBe(0);
+    expect(faults(heap)).toBe(0);
     expectSound(heap);
   });
 
-  test("the heap's by probability are the same again by the seed", () => {
+  test("faults of a heap repeat by their seed", () => {
     const first = arenas(build, 3);
     expect(first).toContain("+");
     expect(first).toContain("-");
@@ -233,31 +234,31 @@ describe.each(builds)("faults: $name", (build) => {
     expect(arenas(build, 4)).not.toBe(first);
   });
 
-  test("growth 0 refuses to grow the memory, growth 2 allows two pages", () => {
+  test("the option growth limits the growth of the memory", () => {
     if (build.name === "region") return;
     const heap = build.heap({ initial: 4 * PAGE, maximum: 64 * PAGE });
     const pool = create({ heap, size: 4000, minNr: 2 });
-    heap.faults({ growth: 0 });
+    faults(heap, { growth: 0 });
     const { bytes } = heap.stats();
     const held = drain(pool);
     expect(heap.stats().bytes).toBe(bytes);
     expect(heap.stats().grows).toBe(0);
     expect(codeOf(() => create({ heap, size: 100_000, minNr: 10 }))).toBe("ERR_NO_MEMORY");
-    heap.faults({ growth: 2 });
+    faults(heap, { growth: 2 });
     held.push(...drain(pool));
     expect(heap.stats().bytes).toBeLessThanOrEqual(bytes + 2 * PAGE);
     expect(heap.stats().bytes).toBeGreaterThan(bytes);
-    heap.faults();
+    faults(heap);
     held.push(...take(pool, 200));
     expect(heap.stats().bytes).toBeGreaterThan(bytes + 2 * PAGE);
     freeAll(pool, held);
     expectSound(heap);
   });
 
-  test("who waits while the backend is refused gets on with the reserve", async () => {
+  test("the reserve serves waiters while the backend is refused", async () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 2 });
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     let rounds = 0;
     await Promise.all(
       Array.from({ length: 6 }, async () => {
@@ -274,7 +275,7 @@ describe.each(builds)("faults: $name", (build) => {
     expectSound(heap);
   });
 
-  test("bad options are refused by name and value, and what was set stays set", () => {
+  test("bad options are refused by name and value", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 0 });
     const bad: [object, string, string][] = [
@@ -294,10 +295,10 @@ describe.each(builds)("faults: $name", (build) => {
       [{ probability: 0.5, seed: 0.5 }, "seed", "0.5"],
       [{ often: true }, "often", "true"],
     ];
-    pool.faults({ refuse: true });
-    heap.faults({ nth: 1_000_000 });
+    faults(pool, { refuse: true });
+    faults(heap, { nth: 1_000_000 });
     for (const [options, name, value] of bad) {
-      for (const call of [() => pool.faults(options), () => heap.faults(options)]) {
+      for (const call of [() => faults(pool, options), () => faults(heap, options)]) {
         let code = "none";
         let message = "";
         try {
@@ -312,40 +313,40 @@ describe.each(builds)("faults: $name", (build) => {
       expect(pool.alloc()).toBe(0);
     }
     for (const value of [null, 5, "refuse", true]) {
-      expect(codeOf(() => pool.faults(value as never))).toBe("ERR_INVALID_ARGUMENT");
-      expect(codeOf(() => heap.faults(value as never))).toBe("ERR_INVALID_ARGUMENT");
+      expect(codeOf(() => faults(pool, value as never))).toBe("ERR_INVALID_ARGUMENT");
+      expect(codeOf(() => faults(heap, value as never))).toBe("ERR_INVALID_ARGUMENT");
     }
-    expect(errorFrom(() => pool.faults({ growth: 1 } as never)).message).toContain("growth");
+    expect(errorFrom(() => faults(pool, { growth: 1 } as never)).message).toContain("growth");
     for (const growth of [-1, 1.5, NaN, "1", 2 ** 32]) {
-      expect(errorFrom(() => heap.faults({ growth: growth as number })).message).toContain("growth");
+      expect(errorFrom(() => faults(heap, { growth: growth as number })).message).toContain("growth");
     }
     expect(pool.alloc()).toBe(0);
-    pool.faults();
-    heap.faults();
+    faults(pool);
+    faults(heap);
     expect(pool.alloc()).not.toBe(0);
     expectSound(heap);
   });
 
-  test("nth 0 is refused: calls are counted from 1", () => {
+  test("nth 0 is refused", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 0 });
-    for (const call of [() => pool.faults({ nth: 0 }), () => heap.faults({ nth: 0 })]) {
+    for (const call of [() => faults(pool, { nth: 0 }), () => faults(heap, { nth: 0 })]) {
       expect(codeOf(call)).toBe("ERR_INVALID_ARGUMENT");
     }
     expectSound(heap);
   });
 
-  test("after exit it is ERR_CLOSED", () => {
+  test("faults of a closed pool are ERR_CLOSED", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 2 });
     const element = pool.alloc();
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     pool.exit();
-    expect(codeOf(() => pool.faults())).toBe("ERR_CLOSED");
-    expect(codeOf(() => pool.faults({ refuse: true }))).toBe("ERR_CLOSED");
+    expect(codeOf(() => faults(pool))).toBe("ERR_CLOSED");
+    expect(codeOf(() => faults(pool, { refuse: true }))).toBe("ERR_CLOSED");
     pool.free(element);
     expect(heap.stats().pools).toBe(0);
-    // the next pool, perhaps in the same place, is not refused anything
+    // the next pool, perhaps at the same address, has no faults
     const next = create({ heap, size: 64, minNr: 0 });
     expect(next.alloc()).not.toBe(0);
     expectSound(heap);
@@ -353,30 +354,30 @@ describe.each(builds)("faults: $name", (build) => {
 });
 
 describe.each(builds)("the reserve with the backend refused: $name", (build) => {
-  test.each([1, 2, 16])("%i users go on for ten thousand rounds", (minNr) => {
+  test.each([1, 2, 16])("serves %i users for ten thousand rounds", (minNr) => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 200, minNr });
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     const users = new Users(heap, pool);
     users.run(10_000, minNr);
     expect(users.served).toBeGreaterThan(4000);
     expect(pool.stats()).toMatchObject({ slabHits: 0, failures: 0, currNr: minNr, outstanding: 0 });
-    expect(pool.faults()).toBeGreaterThanOrEqual(users.served);
+    expect(faults(pool)).toBeGreaterThanOrEqual(users.served);
     expectSound(heap);
   });
 
-  test("users of every way to allocate go on", () => {
+  test("serves users of every way to allocate", () => {
     const heap = fixedHeap(build, MIB);
     const out = new Uint32Array(1);
     const ways: ((pool: Pool) => number)[] = [
       (pool) => pool.allocPreallocated(),
-      (pool) => pool.allocWait(0),
+      (pool) => pool.allocWait({ timeout: 0 }),
       (pool) => (pool.allocBulk(out) ? out[0]! : 0),
-      (pool) => pool.ticket(1)!.alloc(),
+      (pool) => pool.prefill(1)!.alloc(),
     ];
     for (const [i, way] of ways.entries()) {
       const pool = create({ heap, size: 72, minNr: 5, zero: i % 2 === 0 });
-      pool.faults({ refuse: true });
+      faults(pool, { refuse: true });
       const users = new Users(heap, pool, way);
       users.run(2000, i);
       expect(users.served).toBeGreaterThan(900);
@@ -392,14 +393,14 @@ describe.each(builds)("the reserve with the backend refused: $name", (build) => 
     ["slab, capped", { maxNr: 6 }],
     ["slab, after a resize", { resize: true }],
   ] as const)(
-    "users of a pool on %s go on",
+    "serves users of a pool on %s",
     (_name, options: { backend?: "pages" | "bump"; maxNr?: number; resize?: boolean }) => {
       const heap = fixedHeap(build, MIB);
       const { resize, ...rest } = options;
       const pool = create({ heap, size: 200, minNr: resize ? 1 : 6, ...rest });
       if (resize) pool.resize(6);
       const squatters = resize ? take(pool, 10) : [];
-      pool.faults({ refuse: true });
+      faults(pool, { refuse: true });
       new Users(heap, pool).run(10_000, 6);
       freeAll(pool, squatters);
       expect([pool.currNr, pool.outstanding]).toEqual([6, 0]);
@@ -407,12 +408,12 @@ describe.each(builds)("the reserve with the backend refused: $name", (build) => 
     },
   );
 
-  test("users of a reshaped pool go on while old elements are out and come home", () => {
+  test("serves users of a reshaped pool while old elements are freed", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: (bytes: number) => bytes, data: 64, minNr: 6 });
     const old = take(pool, 30);
     pool.reshape(200);
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     const users = new Users(heap, pool);
     users.run(2000, 1);
     for (const address of old) {
@@ -423,11 +424,11 @@ describe.each(builds)("the reserve with the backend refused: $name", (build) => 
     expectSound(heap);
   });
 
-  test("users of a host's elements go on", () => {
+  test("serves users of an external backend", () => {
     const heap = fixedHeap(build, MIB);
     let last = 0;
     const pool = create({ heap, size: 8, minNr: 6, backend: { alloc: () => ++last, free: () => {} } });
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     const held: number[] = [];
     const next = random(6);
     for (let i = 0; i < 10_000; i++) {
@@ -442,11 +443,11 @@ describe.each(builds)("the reserve with the backend refused: $name", (build) => 
     expectSound(heap);
   });
 
-  test("several pools, in a full heap, that come and go, take nothing of it", () => {
+  test("loses nothing to pools that begin and end in a full heap", () => {
     const heap = fixedHeap(build, MIB);
     const pools = [8, 200, 5000].map((size) => create({ heap, size, minNr: 3 }));
     const greedy = new Greedy(heap);
-    for (const pool of pools) pool.faults({ refuse: true });
+    for (const pool of pools) faults(pool, { refuse: true });
     greedy.take();
     for (let round = 0; round < 20; round++) {
       for (const pool of pools) new Users(heap, pool).run(100, round);
@@ -458,10 +459,10 @@ describe.each(builds)("the reserve with the backend refused: $name", (build) => 
     expectSound(heap);
   });
 
-  test("a bulk that cannot be had takes nothing of it", () => {
+  test("loses nothing to a bulk that fails", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 900, minNr: 8 });
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     for (let i = 0; i < 100; i++) {
       expect(pool.allocBulk(new Uint32Array(9))).toBe(false);
       expect(pool.currNr).toBe(8);
@@ -475,7 +476,7 @@ describe.each(builds)("the reserve with the backend refused: $name", (build) => 
   });
 });
 
-test("faults set in one thread are met in all, and the threads' users get on", async () => {
+test("faults that one thread sets apply to all threads", async () => {
   const heap = builds.find(({ name }) => name === "shared")!.heap({ initial: MIB, maximum: MIB });
   const pool = create({ heap, size: 64, minNr: 6 });
   const threads = [new Thread(), new Thread()];
@@ -484,13 +485,13 @@ test("faults set in one thread are met in all, and the threads' users get on", a
     threads.map((thread) =>
       thread.run(({ attach }, shared) => {
         const there = ((globalThis as Kept).pool = attach(shared));
-        // so that there is something cached
+        // so that elements are cached
         const held = Array.from({ length: 50 }, () => there.alloc());
         for (const address of held) there.free(address);
       }, pool.share()),
     ),
   );
-  pool.faults({ refuse: true });
+  faults(pool, { refuse: true });
   const before = pool.stats().slabHits;
   const rounds = await Promise.all(
     threads.map((thread) =>

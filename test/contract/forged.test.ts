@@ -1,6 +1,6 @@
 /**
- * Elements are the user's to fill, with anything: also with a perfect copy of the allocator's own structures.
- * Whatever tells a good address from a bad one must not be readable from memory that was handed out.
+ * Elements are the user's to fill, with anything: also with a perfect copy of the allocator's own structures. What
+ * tells a good address from a bad one must not be read from allocated memory.
  */
 import { describe, expect, test } from "vitest";
 import { create, createArena, createHeap, type Heap } from "../../src/index.ts";
@@ -20,7 +20,7 @@ import {
   withoutStacks,
 } from "./helpers.ts";
 
-/** Starts of the pages that have anything written in them and are in none of the ranges. */
+/** The starts of the pages that are not all 0 and are in none of the ranges. */
 function writtenPages(heap: Heap, ...except: (readonly [from: number, to: number])[]): number[] {
   const { u8 } = heap;
   const pages: number[] = [];
@@ -45,7 +45,7 @@ function forge(memory: WebAssembly.Memory, source: number, target: number, reloc
 }
 
 describe.each(builds)("forged structures: $name", (build) => {
-  test.each([false, true])("in a huge element and in an arena (pointers relocated: %s)", (relocate) => {
+  test.each([false, true])("in a huge element and in an arena are ignored (pointers relocated: %s)", (relocate) => {
     const heap = fixedHeap(build, 6 * MIB);
     const small = create({ heap, size: 64, minNr: 2 });
     const packed = create({ heap, size: 24, minNr: 2, align: 1 });
@@ -89,14 +89,14 @@ describe.each(builds)("forged structures: $name", (build) => {
     });
     expect(stateOf(heap, ...pools)).toEqual(before);
     expectSound(heap);
-    // nothing was lost: every element goes home and comes again
+    // no element is lost: each can be freed and allocated again
     arena.exit();
     pools.forEach((pool, i) => freeAll(pool, live[i]!));
     pools.forEach((pool, i) => expectElements(heap, take(pool, live[i]!.length), pool.elementSize, pool.align));
     expectSound(heap);
   });
 
-  test("in memory that went back to the heap", () => {
+  test("in memory that returned to the heap are ignored", () => {
     const heap = fixedHeap(build, 6 * MIB);
     const small = create({ heap, size: 64, minNr: 2 });
     const live = take(small, 12);
@@ -117,7 +117,7 @@ describe.each(builds)("forged structures: $name", (build) => {
       for (const address of live) expect(freeCode(small, target + (address % PAGE))).toBe("ERR_INVALID_ADDRESS");
     }
     expect(stateOf(heap, small)).toEqual(before);
-    // now the forged pages become slabs and arenas of new pools: what is in them must not be believed
+    // now the forged pages become slabs and arenas of new pools: the core must ignore their contents
     const pools = [64, 24, 20_000].map((size) => create({ heap, size, minNr: 4, zero: true }));
     const held = pools.map((pool) => take(pool, 50));
     const rest = drain(small);
@@ -131,9 +131,9 @@ describe.each(builds)("forged structures: $name", (build) => {
     expectSound(heap);
   });
 
-  test("in elements of the pool itself", () => {
+  test("in elements of the pool itself are ignored", () => {
     const heap = fixedHeap(build, 2 * MIB);
-    // elements as large as pages, full of copies of a slab's head: their inside must stay their inside
+    // elements as large as pages, full of copies of a slab's head: free must refuse addresses inside them
     const pool = create({ heap, size: PAGE, minNr: 1, align: 4096 });
     const live = take(pool, 8);
     const sources = writtenPages(heap, ...live.map((address) => [address, address + PAGE] as const));
@@ -151,15 +151,16 @@ describe.each(builds)("forged structures: $name", (build) => {
     expectSound(heap);
   });
 
-  test("written over everything that was ever handed out and freed", () => {
+  test("written over every freed element are ignored", () => {
     const heap = fixedHeap(build, MIB);
-    // use after free is the user's fault, but it must hit nobody's books: only elements that are free are written
+    // use after free is the caller's fault, but it must not damage the core's structures: only free elements are
+    // written
     const pool = create({ heap, size: 48, minNr: 0 });
     const keep = take(pool, 50);
     const gone = take(pool, 50);
     const shape = stateOf(heap, pool);
     expectElements(heap, [...keep, ...gone], 48, 16);
-    // filled before they are freed: an element's content is never taken for a link
+    // filled before they are freed: the core never takes an element's content for a link
     for (const address of gone) heap.u32.fill(0xffffffff, address / 4, address / 4 + 12);
     freeAll(pool, gone);
     const again = take(pool, 50);
@@ -170,7 +171,7 @@ describe.each(builds)("forged structures: $name", (build) => {
 });
 
 describe("forged structures in foreign memory", () => {
-  test("around a region they are nothing", () => {
+  test("around a region are ignored", () => {
     const memory = new WebAssembly.Memory({ initial: 40, maximum: 40 });
     const [base, bytes] = [10 * PAGE, 16 * PAGE];
     const heap = createHeap({ memory, region: { base, bytes } });
@@ -192,7 +193,7 @@ describe("forged structures in foreign memory", () => {
     expectSound(heap);
   });
 
-  test("in a page that somebody else grew they are nothing", () => {
+  test("in a page that other code grew are ignored", () => {
     const heap = createHeap({ initial: MIB, maximum: 4 * MIB });
     const pool = create({ heap, size: 64, minNr: 2 });
     const live = take(pool, 100);

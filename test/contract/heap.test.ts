@@ -1,6 +1,14 @@
-/** Heaps: their options, their views, regions of foreign memories, and memory that others grow too. */
+/** Heaps: their options, their views, regions of foreign memories, and memory that other code grows. */
 import { describe, expect, test } from "vitest";
-import { create, createArena, createHeap, createHeapAsync, type Heap, type HeapOptions } from "../../src/index.ts";
+import {
+  createSharedHeap,
+  create,
+  createArena,
+  createHeap,
+  createHeapAsync,
+  type Heap,
+  type HeapOptions,
+} from "../../src/index.ts";
 import { builds } from "../builds.ts";
 import {
   codeOf,
@@ -42,7 +50,7 @@ function heapWith(options: unknown): Heap {
   return createHeap(options as HeapOptions);
 }
 
-/** A page that somebody else took by memory.grow, and what they wrote there. */
+/** A page that other code took by memory.grow, and the bytes that it wrote there. */
 class ForeignPages {
   readonly starts: number[] = [];
   readonly #memory: WebAssembly.Memory;
@@ -124,7 +132,7 @@ describe("createHeap", () => {
     ["module: null", { module: null }],
     ["an unknown option", { size: 64 }],
     ["an option of a later version", { registerShrinker: () => 0 }],
-    ["a name every object answers to", { toString: 1 }],
+    ["a name that every object has", { toString: 1 }],
   ])("refuses %s", async (_name, options) => {
     expect(errorFrom(() => heapWith(options)).code).toBe("ERR_INVALID_ARGUMENT");
     const rejection = await createHeapAsync(options as HeapOptions).then(
@@ -158,12 +166,12 @@ describe("createHeap", () => {
     }
   });
 
-  test("a module of the user's is used, and a module that is none of ours is refused", () => {
+  test("createHeap refuses a module that is no core", () => {
     const nothing = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
     expect(errorFrom(() => createHeap({ module: nothing })).code).toBe("ERR_INVALID_ARGUMENT");
   });
 
-  test("createHeapAsync gives the same heap, later", async () => {
+  test("createHeapAsync makes the same heap", async () => {
     const heap = await createHeapAsync({ initial: MIB, maximum: MIB });
     expect(heap.memory.buffer.byteLength).toBe(MIB);
     const pool = create({ heap, size: 100, minNr: 10 });
@@ -171,21 +179,21 @@ describe("createHeap", () => {
     expectSound(heap);
   });
 
-  test("a shared heap has a shared memory, another has not", () => {
-    expect(createHeap({ initial: PAGE, maximum: MIB, shared: true }).memory.buffer).toBeInstanceOf(SharedArrayBuffer);
+  test("only a shared heap has a shared memory", () => {
+    expect(createSharedHeap({ initial: PAGE, maximum: MIB }).memory.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect(createHeap({ initial: PAGE, maximum: MIB }).memory.buffer).toBeInstanceOf(ArrayBuffer);
   });
 
   test("a given memory is the heap's memory", () => {
     const memory = new WebAssembly.Memory({ initial: 16, maximum: 32 });
-    const heap = createHeap({ memory });
+    const heap = createHeap({ memory, grows: true });
     expect(heap.memory).toBe(memory);
     const pool = create({ heap, size: 1000, minNr: 10 });
     expectElements(heap, take(pool, 200), 1000, 8);
     expectSound(heap);
   });
 
-  test("heaps do not know each other", () => {
+  test("heaps are independent", () => {
     const one = createHeap({ initial: MIB, maximum: MIB });
     const two = createHeap({ initial: MIB, maximum: MIB });
     const before = two.stats();
@@ -211,7 +219,7 @@ describe("two regions of one memory", () => {
     return { memory, left, right };
   }
 
-  test("are two heaps that never touch", () => {
+  test("are two heaps that never overlap", () => {
     const { left, right } = twoRegions();
     const pools = [left, right].map((heap) => create({ heap, size: 500, minNr: 8 }));
     const [a, b] = pools.map((pool) => drain(pool)) as [number[], number[]];
@@ -227,7 +235,7 @@ describe("two regions of one memory", () => {
     b.forEach((address, i) => expectCanary(right.memory, address, 500, 1000 + i));
   });
 
-  test("an element of one is no address of the other", () => {
+  test("refuse each other's elements", () => {
     const { left, right } = twoRegions();
     const a = create({ heap: left, size: 64, minNr: 2 });
     const b = create({ heap: right, size: 64, minNr: 2 });
@@ -240,7 +248,7 @@ describe("two regions of one memory", () => {
 });
 
 describe("a region in the middle of a foreign memory", () => {
-  // neither end of the second one is on a page, and nothing of the third is on anything
+  // neither end of the second region is on a page, nor that of the third on a word
   test.each([
     [4 * PAGE, 20 * PAGE],
     [4 * PAGE - 16, 20 * PAGE + 4096],
@@ -248,7 +256,7 @@ describe("a region in the middle of a foreign memory", () => {
   ])("leaves every byte around it alone: base %i, %i bytes", (base, bytes) => {
     const memory = new WebAssembly.Memory({ initial: 32, maximum: 40 });
     const size = memory.buffer.byteLength;
-    // the region's own bytes are dirty as well: nothing says that they are zero
+    // the region's own bytes are dirty as well
     writeCanary(memory, 0, size, 77);
     const before = Buffer.from(memory.buffer.slice(0));
     const heap = createHeap({ memory, region: { base, bytes } });
@@ -284,14 +292,14 @@ describe("a region in the middle of a foreign memory", () => {
     }
     expect(heap.stats().pools).toBe(0);
 
-    // the memory was not grown either: a region never is
+    // a region never grows the memory
     expect(memory.buffer.byteLength).toBe(size);
     const after = Buffer.from(memory.buffer);
     expect(after.subarray(0, base).equals(before.subarray(0, base))).toBe(true);
     expect(after.subarray(base + bytes).equals(before.subarray(base + bytes))).toBe(true);
   });
 
-  test("is full when it is full, even if the memory could grow", () => {
+  test("never grows, even if the memory could", () => {
     const memory = new WebAssembly.Memory({ initial: 8, maximum: 100 });
     const heap = createHeap({ memory, region: { base: PAGE, bytes: 6 * PAGE } });
     const pool = create({ heap, size: 1000, minNr: 4 });
@@ -300,7 +308,7 @@ describe("a region in the middle of a foreign memory", () => {
     expect(heap.stats()).toMatchObject({ grows: 0 });
   });
 
-  test("is no good when it is too small, and says so", () => {
+  test("is refused if it is too small", () => {
     const memory = new WebAssembly.Memory({ initial: 8 });
     const before = Buffer.from(memory.buffer.slice(0));
     for (const bytes of [1, 8, 16, 64]) {
@@ -325,6 +333,7 @@ describe("a region in the middle of a foreign memory", () => {
       }
       freeAll(pool, addresses);
       expectSound(heap);
+      heap.exit();
     }
   });
 });
@@ -366,7 +375,7 @@ describe.each(builds)("heap: $name", (build) => {
     expectSound(heap);
   });
 
-  test("its views survive growth by somebody else, at any moment", () => {
+  test("its views survive growth by other code", () => {
     const heap = build.heap({ initial: MIB, maximum: 4 * MIB });
     const pool = create({ heap, size: 16, minNr: 1 });
     const address = pool.alloc();
@@ -381,7 +390,7 @@ describe.each(builds)("heap: $name", (build) => {
     }
   });
 
-  test("memory that others grow between our grows is never ours", () => {
+  test("never uses memory that other code has grown", () => {
     const heap = build.heap({ initial: MIB, maximum: 32 * MIB });
     const foreign = new ForeignPages(heap.memory);
     const sizes = [40, 3000, 40_000, 100_000, 300_000];
@@ -416,18 +425,18 @@ describe.each(builds)("heap: $name", (build) => {
     for (const [index, address] of live) pools[index]!.free(address);
     arena.exit();
     heap.trim();
-    // and it does not become ours when everything is merged into big runs again
+    // nor does the heap use it when all runs are merged again
     for (const pool of pools) pool.exit();
     new Greedy(heap).take();
     foreign.expectUntouched();
     expectSound(heap);
   });
 
-  test("says 0, and later goes on, when others take the last of the memory", () => {
+  test("returns 0 while other code has the last of the memory", () => {
     const heap = build.heap({ initial: MIB, maximum: 2 * MIB });
     const foreign = new ForeignPages(heap.memory);
     const pool = create({ heap, size: 10_000, minNr: 3 });
-    // (the memory around a region has no end that would matter here)
+    // (a region never grows)
     for (let i = 0; i < 64 && foreign.grow(); i++);
     const addresses = drain(pool);
     expect(pool.alloc()).toBe(0);
@@ -447,13 +456,13 @@ describe.each(builds)("heap: $name", (build) => {
     expect(bytes).toBeLessThanOrEqual(20 * PAGE);
     expect(used).toBeLessThanOrEqual(bytes);
     expect(used).toBeGreaterThanOrEqual(addresses.length * 1024);
-    // most of it is there for elements: 18 of the 20 pages at the very least
+    // at least 18 of the 20 pages are for elements
     expect(addresses.length * 1024).toBeGreaterThanOrEqual(18 * PAGE);
     expect(largestFree).toBeLessThan(PAGE);
     expectElements(heap, addresses, 1024, 16);
   });
 
-  test("trim gives back what is empty, says how much, and nothing twice", () => {
+  test("trim returns the number of bytes that it gave back", () => {
     const heap = fixedHeap(build, 4 * MIB);
     const pool = create({ heap, size: 2000, minNr: 4 });
     heap.trim();
@@ -472,7 +481,7 @@ describe.each(builds)("heap: $name", (build) => {
     expect(drain(pool).length).toBeGreaterThanOrEqual(1000);
   });
 
-  test("trim takes nothing that is in use or promised", () => {
+  test("trim leaves outstanding elements and reserves alone", () => {
     const heap = fixedHeap(build, MIB);
     const pools = [8, 100, 3000].map((size) => create({ heap, size, minNr: 5 }));
     const live = pools.map((pool) => take(pool, 7));
@@ -502,7 +511,7 @@ describe.each(builds)("heap: $name", (build) => {
     const held = pools[0]!.alloc();
     for (const pool of pools) pool.exit();
     arenas[0]!.exit();
-    // a pool that still has an element out is still there
+    // a pool with an outstanding element has not ended
     expect(heap.stats()).toMatchObject({ pools: 1, arenas: 1 });
     pools[0]!.free(held);
     arenas[1]!.exit();

@@ -1,8 +1,9 @@
 /**
- * What the black-box tests share. Nothing here knows how the allocator works: it only calls what is public.
+ * Helpers of the black-box tests. All but `contextOf` use only the public API.
  */
 import { expect } from "vitest";
-import { create, MempoolError, type Heap, type Pool, type PoolOptions } from "../../src/index.ts";
+import { create, MempoolError, type Heap, type Pool, type SizedByData } from "../../src/index.ts";
+import type { PoolContext } from "../../src/pool/context.ts";
 import type { builds } from "../builds.ts";
 
 export type Build = (typeof builds)[number];
@@ -14,19 +15,24 @@ export const PAGE = 65536;
 export const MAX_SIZE = 16 * MIB;
 export const MAX_ALIGN = 4096;
 
-/** A heap of exactly so many bytes, which can never get more. */
+/** A heap of exactly `bytes` bytes, which never grows. */
 export function fixedHeap(build: Build, bytes: number): Heap {
   return build.heap({ initial: bytes, maximum: bytes });
 }
 
-/** Calls `create` with what an untyped caller might pass. */
-export function createWith(options: unknown): Pool {
-  return create(options as PoolOptions);
+/** Calls `create` with options that an untyped caller might pass. */
+export function createWith(options: unknown): Pool<unknown, any> {
+  return create(options as SizedByData<any>);
+}
+
+/** The context of a pool that has not ended, for the few tests that look inside. */
+export function contextOf(pool: Pool): PoolContext {
+  return [...pool.heap.context.pools].find(({ front }) => front === pool) as PoolContext;
 }
 
 // ---------------------------------------------------------------------------------------------------- errors
 
-/** The MempoolError that the call throws. Anything else, or nothing, fails the test. */
+/** The MempoolError that the call throws. Any other result fails the test. */
 export function errorFrom(call: () => unknown): MempoolError {
   try {
     call();
@@ -37,7 +43,7 @@ export function errorFrom(call: () => unknown): MempoolError {
   throw new Error("expected a MempoolError, but nothing was thrown");
 }
 
-/** The code of what the call throws, or "none". Whatever is not a MempoolError is passed on. */
+/** The code of the MempoolError that the call throws, or "none". Any other error fails the test. */
 export function codeOf(call: () => unknown): string {
   try {
     call();
@@ -48,12 +54,12 @@ export function codeOf(call: () => unknown): string {
   return "none";
 }
 
-/** The code that freeing this value gives, or "none" if it was accepted. */
+/** The code with which the pool refuses this value, or "none". */
 export function freeCode(pool: Pool, address: unknown): string {
   return codeOf(() => pool.free(address as number));
 }
 
-/** Runs a loop that provokes very many errors: capturing their stacks would be most of its time. */
+/** Runs a loop that provokes very many errors, without the cost of capturing their stacks. */
 export function withoutStacks<T>(body: () => T): T {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
@@ -70,17 +76,17 @@ function describeThrown(error: unknown): string {
 
 // ---------------------------------------------------------------------------------------------------- state
 
-/** Everything public that a refused call must leave as it was. */
+/** The public state that a refused call must not change. */
 export function stateOf(heap: Heap, ...pools: Pool[]): unknown {
   return { heap: heap.stats(), bytes: heap.memory.buffer.byteLength, pools: pools.map((pool) => pool.stats()) };
 }
 
-/** Fails with what the heap says is inconsistent about itself. */
+/** Fails if the heap reports an inconsistency. */
 export function expectSound(heap: Heap): void {
   expect(heap.check()).toEqual([]);
 }
 
-/** Used bytes once everything that may be given back has been given back. */
+/** Used bytes after the heap has returned all unused memory. */
 export function usedAfterTrim(heap: Heap): number {
   heap.trim();
   return heap.stats().used;
@@ -88,7 +94,7 @@ export function usedAfterTrim(heap: Heap): number {
 
 // ---------------------------------------------------------------------------------------------------- elements
 
-/** Allocates until the pool says 0 (or so many); fails instead of looping for ever. */
+/** Allocates until the pool returns 0, or `most` elements. */
 export function drain(pool: Pool, most = 4_000_000): number[] {
   const addresses: number[] = [];
   while (addresses.length < most) {
@@ -99,7 +105,7 @@ export function drain(pool: Pool, most = 4_000_000): number[] {
   return addresses;
 }
 
-/** Allocates so many; fails if one of them is refused. */
+/** Allocates `count` elements; fails if the pool has fewer. */
 export function take(pool: Pool, count: number): number[] {
   const addresses = drain(pool, count);
   expect(addresses.length).toBe(count);
@@ -110,7 +116,7 @@ export function freeAll(pool: Pool, addresses: Iterable<number>): void {
   for (const address of addresses) pool.free(address);
 }
 
-/** Takes everything a heap has, in ever smaller pieces, and gives nothing back before it is told to. */
+/** Allocates all memory of a heap, in ever smaller pieces, and keeps it until `release`. */
 export class Greedy {
   readonly pools: readonly Pool[];
   readonly #taken: number[][];
@@ -120,7 +126,7 @@ export class Greedy {
     this.#taken = sizes.map(() => []);
   }
 
-  /** Takes what there is; returns how many elements that were. */
+  /** Allocates all there is; returns the number of elements. */
   take(): number {
     let total = 0;
     for (;;) {
@@ -155,7 +161,7 @@ export function expectDisjoint(intervals: readonly (readonly [number, number])[]
   }
 }
 
-/** Fails unless all these elements of one size are aligned, inside the memory and apart from each other. */
+/** Fails unless all elements, of one size, are aligned, inside the memory and disjoint. */
 export function expectElements(heap: Heap, addresses: readonly number[], size: number, align: number): void {
   const sorted = Float64Array.from(addresses).toSorted();
   const end = heap.memory.buffer.byteLength;
@@ -174,7 +180,7 @@ export function hex(address: number): string {
 
 // ---------------------------------------------------------------------------------------------------- bytes
 
-/** Seeded, so that a failure can be repeated: uniform in [0, 1). */
+/** Seeded random numbers, uniform in [0, 1). */
 export function random(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -194,7 +200,7 @@ export function shuffle<T>(items: T[], next: () => number): T[] {
 }
 
 const CHUNK = PAGE;
-/** Random bytes; an element's canary is a stretch of them that starts where its seed says. */
+/** Random bytes; an element's canary is a part of them that begins at an offset derived from its seed. */
 const NOISE = (() => {
   const next = random(0xc0ffee);
   return Buffer.from(Array.from({ length: 2 * CHUNK }, () => Math.floor(next() * 256)));
@@ -205,7 +211,7 @@ function noise(seed: number, length: number): Buffer {
   return NOISE.subarray(start, start + length);
 }
 
-/** Fills [address, address + length) with bytes that only this seed has. */
+/** Fills [address, address + length) with the bytes of this seed. */
 export function writeCanary(memory: WebAssembly.Memory, address: number, length: number, seed: number): void {
   const bytes = new Uint8Array(memory.buffer);
   for (let done = 0; done < length; done += CHUNK) {
@@ -213,7 +219,7 @@ export function writeCanary(memory: WebAssembly.Memory, address: number, length:
   }
 }
 
-/** Fails if a byte of what writeCanary wrote is not there any more. */
+/** Fails if a byte that writeCanary wrote has changed. */
 export function expectCanary(memory: WebAssembly.Memory, address: number, length: number, seed: number): void {
   for (let done = 0; done < length; done += CHUNK) {
     const part = Math.min(CHUNK, length - done);
@@ -242,7 +248,7 @@ export function expectZero(memory: WebAssembly.Memory, address: number, length: 
 
 // ---------------------------------------------------------------------------------------------------- garbage
 
-/** Values that are an address to nobody, though JavaScript would make one of most of them. */
+/** Values that are no address, although JavaScript would convert most of them to one. */
 export function nonAddresses(address: number): [string, unknown][] {
   return [
     ["NaN", NaN],

@@ -1,4 +1,4 @@
-/** Addresses and amounts that are negative to whoever takes them for signed, up to the last byte of 4 GiB. */
+/** Addresses and amounts that are negative as signed integers, up to the last byte of 4 GiB. */
 import { describe, expect, test } from "vitest";
 import { create, createArena, createHeap, type Heap } from "../../src/index.ts";
 import {
@@ -32,7 +32,7 @@ describe.each([
   ["above 2 GiB", 2 * GIB, 4 * MIB],
   ["at the very end of 4 GiB", 4 * GIB - 4 * MIB, 4 * MIB],
 ])("a heap %s", (_name, base, bytes) => {
-  test("serves, checks and takes back as any other", () => {
+  test("works like any other", () => {
     const heap = heapAt(base, bytes);
     expect(heap.stats().bytes).toBeLessThanOrEqual(bytes);
     const idle = usedAfterTrim(heap);
@@ -88,7 +88,7 @@ describe.each([
     expectSound(heap);
   });
 
-  test("is filled to its end and not beyond", () => {
+  test("can be filled to its end", () => {
     const heap = heapAt(base, bytes);
     const arena = createArena({ heap });
     const pool = create({ heap, size: 4000, minNr: 2, align: 16 });
@@ -127,7 +127,7 @@ test("a heap of 3 GiB counts beyond 2 GiB", () => {
   expectSound(heap);
 });
 
-test("a heap may be told that it can have all 4 GiB", () => {
+test("a heap may have a maximum of 4 GiB", () => {
   const heap = createHeap({ initial: PAGE, maximum: 4 * GIB });
   expect(heap.stats().maximum).toBe(4 * GIB);
   const pool = create({ heap, size: MIB, minNr: 1 });

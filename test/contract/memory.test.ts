@@ -1,4 +1,4 @@
-/** What elements cost in memory, and that memory which is not used is there for everybody. */
+/** The memory that elements cost; unused memory serves every pool. */
 import { describe, expect, test } from "vitest";
 import { create, createArena, createHeap, type Heap, type Pool } from "../../src/index.ts";
 import { builds } from "../builds.ts";
@@ -18,7 +18,7 @@ import {
   usedAfterTrim,
 } from "./helpers.ts";
 
-/** Takes so many elements, in bulks, so that a million of them is a matter of milliseconds. */
+/** Takes `count` elements in bulk: a million take milliseconds. */
 function takeMany(pool: Pool, count: number): Uint32Array {
   const all = new Uint32Array(count);
   for (let done = 0; done < count;) {
@@ -56,8 +56,8 @@ describe("cost", () => {
   test("any size from 16 bytes to 64 KiB at full load: at most 15 % on top", () => {
     const tooMuch: string[] = [];
     for (const size of inRange) {
-      const count = Math.max(64, Math.ceil((32 * MIB) / size));
-      const heap = createHeap({ initial: MIB, maximum: 48 * MIB });
+      const count = Math.max(64, Math.ceil((12 * MIB) / size));
+      const heap = createHeap({ initial: MIB, maximum: 18 * MIB });
       const pool = create({ heap, size, minNr: 0 });
       takeMany(pool, count);
       const ratio = heap.stats().used / (size * count);
@@ -74,7 +74,6 @@ describe("cost", () => {
     const live = pools.map((pool) => take(pool, 4));
     expect((heap.stats().used - before) / 32).toBeLessThan(16 * KIB);
     expectElements(heap, live.flat(), 32, 16);
-    // nor does one by itself
     const then = heap.stats().used;
     take(create({ heap, size: 32, minNr: 0 }), 4);
     expect(heap.stats().used - then).toBeLessThan(16 * KIB);
@@ -106,16 +105,16 @@ describe.each(builds)("memory: $name", (build) => {
     const fresh = capacity(fixedHeap(build, 4 * MIB), second);
     expect(fresh * second).toBeGreaterThan(0.8 * 4 * MIB);
     const heap = fixedHeap(build, 4 * MIB);
-    // both pools stay: nothing but the need of the one makes the other one's memory available
+    // both pools stay: only the need of one makes the other's memory available
     const [one, two] = [create({ heap, size: first, minNr: 0 }), create({ heap, size: second, minNr: 0 })];
     for (let round = 0; round < 2; round++) {
       const a = drain(one);
-      // what the first could not use is less than a slab or two of it
+      // the first pool leaves less than two slabs unused
       const early = drain(two);
       expect(early.length).toBeLessThanOrEqual((first + 2 * PAGE) / second);
       freeAll(one, shuffle(a, random(round)));
       const b = early.concat(drain(two));
-      // what a magazine still held, when the first of these was placed, may have been in the way of one of them
+      // elements in a magazine may have kept one slab from being freed when the first of these was placed
       expect(b.length).toBeGreaterThanOrEqual(Math.min(0.95 * fresh, fresh - 1));
       expectElements(heap, b, second, two.align);
       freeAll(two, shuffle(b, random(10 + round)));
@@ -123,18 +122,18 @@ describe.each(builds)("memory: $name", (build) => {
     expectSound(heap);
   });
 
-  test("half of the slabs of everybody, freed, are a whole again", () => {
+  test("freed slabs of several pools join into one run", () => {
     const heap = fixedHeap(build, 4 * MIB);
     const pools = [16, 200, 3000].map((size) => create({ heap, size, minNr: 0 }));
     const live = pools.map((pool) => drain(pool, Math.floor((1.2 * MIB) / pool.elementSize)));
-    // the first half of each, in the order it was given, is whole slabs but for their ends
+    // the first half of each pool, in the order of allocation, is whole slabs but for the ends
     pools.forEach((pool, i) => freeAll(pool, live[i]!.splice(0, Math.floor(live[i]!.length / 2))));
     const other = create({ heap, size: 1100, minNr: 0 });
     expect(drain(other).length * 1100).toBeGreaterThan(1.4 * MIB);
     expectSound(heap);
   });
 
-  test("10,000 pools at once", () => {
+  test("a heap has room for 10,000 pools", () => {
     const heap = build.heap({ initial: MIB, maximum: 192 * MIB });
     create({ heap, size: 8, minNr: 1 }).exit();
     const idle = usedAfterTrim(heap);
@@ -144,7 +143,6 @@ describe.each(builds)("memory: $name", (build) => {
     expect((heap.stats().used - idle) / 10_000).toBeLessThan(16 * KIB);
     const live = pools.map((pool) => [pool.alloc(), pool.alloc(), pool.allocPreallocated()]);
     expect(new Set(live.flat()).size).toBe(30_000);
-    // each address is its own pool's and nobody else's
     for (let i = 0; i < 10_000; i += 97) {
       const other = pools[(i * 7 + 5000) % 10_000]!;
       if (other !== pools[i]) expect(codeOf(() => other.free(live[i]![0]!))).toBe("ERR_FOREIGN_FREE");
@@ -156,12 +154,12 @@ describe.each(builds)("memory: $name", (build) => {
       if (i % 2 === 1) freeAll(pool, live[i]!);
     });
     expect(heap.stats().pools).toBe(0);
-    // whatever table was needed for so many may stay, but nothing of the pools
+    // tables for so many pools may stay, but nothing of the pools themselves
     expect(usedAfterTrim(heap) - idle).toBeLessThan(MIB);
     expectSound(heap);
   });
 
-  test("pools that come and go leave nothing behind", () => {
+  test("pools that end leave nothing behind", () => {
     const heap = fixedHeap(build, MIB);
     const next = random(31);
     const cycle = (): void => {
@@ -199,13 +197,13 @@ describe.each(builds)("memory: $name", (build) => {
     expectSound(heap);
   });
 
-  test("stats tell the truth about what is free", () => {
+  test("stats report the free memory", () => {
     const heap = fixedHeap(build, 4 * MIB);
     const { used, free, largestFree, bytes } = heap.stats();
     expect(used + free).toBeLessThanOrEqual(bytes);
     expect(largestFree).toBeLessThanOrEqual(free);
     expect(largestFree).toBeGreaterThan(3 * MIB);
-    // a single element nearly as large as the largest free run can be had
+    // an element nearly as large as the largest free run can be allocated
     const big = create({ heap, size: Math.floor(largestFree * 0.95), minNr: 0 });
     const address = big.alloc();
     expect(address).not.toBe(0);
@@ -216,17 +214,17 @@ describe.each(builds)("memory: $name", (build) => {
     expect(usedAfterTrim(heap)).toBeLessThanOrEqual(used + PAGE);
   });
 
-  test("the same load again and again needs hardly more memory", () => {
+  test("a repeated load needs hardly more memory", () => {
     const heap = build.heap({ initial: MIB, maximum: 32 * MIB });
     const next = random(41);
     const pools = [24, 400, 6000, 90_000].map((size) => create({ heap, size, minNr: 2 }));
     let bytes = 0;
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < 30; round++) {
       const live = pools.map((pool) => take(pool, Math.floor((2 * MIB) / pool.elementSize)));
       pools.forEach((pool, i) => freeAll(pool, shuffle(live[i]!, next)));
       if (round === 4) ({ bytes } = heap.stats());
     }
-    // where the elements of the reserves happen to lie may cost a little, but it must not add up
+    // the places of the reserves' elements may cost a little, but that must not add up
     expect(heap.stats().bytes).toBeLessThanOrEqual(1.25 * bytes);
     expectSound(heap);
   });

@@ -1,4 +1,4 @@
-/** The order in which alloc takes and free gives back: backend, reserve, nothing; and the counters of it. */
+/** The order of alloc and free: backend, reserve, 0; and its counters. */
 import { describe, expect, test } from "vitest";
 import { create, createArena, type Pool } from "../../src/index.ts";
 import { builds } from "../builds.ts";
@@ -16,13 +16,13 @@ import {
   take,
 } from "./helpers.ts";
 
-/** At any instant, elements in the reserve + elements handed out >= minNr. */
+/** At any instant, elements in the reserve + outstanding elements >= minNr. */
 function expectGuarantee(pool: Pool): void {
   expect(pool.currNr + pool.outstanding).toBeGreaterThanOrEqual(pool.minNr);
 }
 
 describe.each(builds)("order: $name", (build) => {
-  test("while the backend has memory the reserve is not touched", () => {
+  test("alloc leaves the reserve alone while the backend has memory", () => {
     const heap = build.heap({ initial: MIB, maximum: 4 * MIB });
     const pool = create({ heap, size: 200, minNr: 10 });
     for (let i = 1; i <= 3000; i++) {
@@ -39,13 +39,13 @@ describe.each(builds)("order: $name", (build) => {
     });
   });
 
-  test("then the reserve goes, one by one, and then there is nothing", () => {
+  test("alloc empties the reserve before it returns 0", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 200, minNr: 10 });
     new Greedy(heap).take();
     expect(pool.currNr).toBe(10);
 
-    // what is left in the pool's own slabs still counts as backend
+    // free elements of the pool's own slabs are backend
     let address = pool.alloc();
     const held: number[] = [];
     for (; pool.currNr === 10; address = pool.alloc()) held.push(address);
@@ -73,12 +73,12 @@ describe.each(builds)("order: $name", (build) => {
     expectSound(heap);
   });
 
-  test("free fills the reserve before anything goes back to the slab", () => {
+  test("free fills the reserve before the slabs", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 200, minNr: 10 });
     new Greedy(heap).take();
     const held = shuffle(drain(pool), random(1));
-    // enough to see frees that go past a full reserve
+    // enough for frees beyond a full reserve
     expect(held.length).toBeGreaterThan(10);
     held.forEach((address, i) => {
       pool.free(address);
@@ -87,7 +87,6 @@ describe.each(builds)("order: $name", (build) => {
       expectGuarantee(pool);
     });
     expect(pool.isSaturated).toBe(true);
-    // the lowest level stays in the statistics
     expect(pool.stats()).toMatchObject({ lowestCurrNr: 0, frees: held.length, outstanding: 0, currNr: 10 });
     expectSound(heap);
   });
@@ -101,7 +100,7 @@ describe.each(builds)("order: $name", (build) => {
     expect([1, 2, 3, 4, 5].map(() => pool.allocPreallocated())).toEqual(reserve.toReversed());
   });
 
-  test("allocPreallocated takes the reserve only, however much memory there is", () => {
+  test("allocPreallocated takes only from the reserve", () => {
     const heap = build.heap({ initial: MIB, maximum: 4 * MIB });
     const pool = create({ heap, size: 1000, minNr: 7 });
     const before = pool.stats();
@@ -119,18 +118,18 @@ describe.each(builds)("order: $name", (build) => {
       slabBytes: before.slabBytes,
       allocs: 7,
       slabHits: 0,
-      // a hit is an alloc that the reserve saved: nothing had to be saved here
+      // a reserve hit is an alloc that the backend could not serve: none here
       reserveHits: 0,
       outstanding: 7,
       lowestCurrNr: 0,
     });
     expect(heap.stats()).toEqual(used);
     expectElements(heap, held, 1000, 8);
-    // the backend is there all the time, and stays the first that alloc asks
+    // the backend has memory all the time, and alloc uses it first
     const more = take(pool, 20);
     expect(pool.stats()).toMatchObject({ slabHits: 20, currNr: 0 });
     expectElements(heap, [...held, ...more], 1000, 8);
-    // whichever element comes home, it goes to the reserve
+    // whichever element is freed, it goes to the reserve
     freeAll(pool, more.slice(0, 7));
     expect(pool.currNr).toBe(7);
     freeAll(pool, held);
@@ -138,7 +137,7 @@ describe.each(builds)("order: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a pool of minNr 0 has a backend and no reserve", () => {
+  test("a pool of minNr 0 has no reserve", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 500, minNr: 0 });
     expect(pool).toMatchObject({ currNr: 0, minNr: 0, isSaturated: true });
@@ -150,12 +149,12 @@ describe.each(builds)("order: $name", (build) => {
     expect(drain(pool).length).toBeGreaterThanOrEqual(0.95 * held.length);
   });
 
-  test("when the reserve is gone, what other pools keep empty is taken before giving up", () => {
+  test("alloc takes the empty slabs of other pools before it fails", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 3000, minNr: 2 });
     const neighbours = [16, 700, 9000].map((size) => create({ heap, size, minNr: 0 }));
     const held = drain(pool);
-    // the memory goes from this pool to the neighbours, who then have it all in empty slabs
+    // the memory goes from this pool to its neighbours, which then have it in empty slabs
     freeAll(pool, held);
     heap.trim();
     for (const neighbour of neighbours) freeAll(neighbour, take(neighbour, 40));
@@ -164,7 +163,7 @@ describe.each(builds)("order: $name", (build) => {
     expectSound(heap);
   });
 
-  test("memory that comes back is found again", () => {
+  test("alloc finds memory that was freed", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 3000, minNr: 2 });
     const greedy = new Greedy(heap);
@@ -175,7 +174,7 @@ describe.each(builds)("order: $name", (build) => {
     expect(arena.alloc(PAGE)).toBe(0);
     greedy.release();
     expect(drain(pool, 100)).toHaveLength(100);
-    // the reserve is not refilled by allocs, and not touched by them either
+    // allocs neither fill nor use the reserve
     expect(pool.currNr).toBe(0);
     freeAll(pool, held.slice(0, 2));
     expect(pool.currNr).toBe(2);
@@ -214,7 +213,7 @@ describe.each(builds)("order: $name", (build) => {
   });
 
   describe("maxNr", () => {
-    test("is the most that are out at any time", () => {
+    test("is the most elements that are outstanding", () => {
       const heap = fixedHeap(build, MIB);
       for (const [minNr, maxNr] of [
         [0, 1],
@@ -232,7 +231,6 @@ describe.each(builds)("order: $name", (build) => {
         }
         expect(pool.outstanding).toBe(maxNr);
         expect(pool.stats().failures).toBeGreaterThanOrEqual(6);
-        // one home, one out
         for (const address of held.slice(0, 20)) {
           pool.free(address);
           expectGuarantee(pool);
@@ -245,7 +243,7 @@ describe.each(builds)("order: $name", (build) => {
       }
     });
 
-    test("counts elements of the reserve that are out as well", () => {
+    test("counts outstanding elements of the reserve", () => {
       const heap = fixedHeap(build, MIB);
       const pool = create({ heap, size: 40, minNr: 4, maxNr: 6 });
       const held = [1, 2, 3, 4].map(() => pool.allocPreallocated());
@@ -258,7 +256,7 @@ describe.each(builds)("order: $name", (build) => {
       expect(drain(pool)).toHaveLength(6);
     });
 
-    test("is no reservation: a pool may have a cap that the heap cannot fill", () => {
+    test("is no reservation", () => {
       const heap = fixedHeap(build, MIB);
       const before = heap.stats().used;
       const pool = create({ heap, size: 1000, minNr: 1, maxNr: 2 ** 31 });

@@ -20,8 +20,8 @@ import {
 } from "./helpers.ts";
 
 /**
- * Somebody takes every element that the pool has beyond its reserve and keeps it.
- * What is left is the reserve alone: nothing but the guarantee can serve the pool's users now.
+ * Takes every element that the pool has beyond its reserve, and keeps it: now only the guarantee can serve the pool's
+ * users.
  */
 function takeAllButTheReserve(pool: Pool): number[] {
   const squatters: number[] = [];
@@ -37,7 +37,7 @@ function takeAllButTheReserve(pool: Pool): number[] {
   }
 }
 
-/** As many users as the pool promised; each holds an element for a while, then gives it back and wants another. */
+/** As many users as the pool promised; each holds an element for a while, then frees it and allocates another. */
 class Users {
   readonly #heap: Heap;
   readonly #pool: Pool;
@@ -50,7 +50,7 @@ class Users {
     this.#held = Array.from({ length: pool.minNr }, () => 0);
   }
 
-  /** One user does what is next for it. */
+  /** One user takes its next step. */
   step(user: number): void {
     const { elementSize } = this.#pool;
     const address = this.#held[user]!;
@@ -78,7 +78,7 @@ class Users {
 }
 
 describe.each(builds)("the reserve: $name", (build) => {
-  test.each([1, 2, 16])("%i users go on for thousands of rounds beside a greedy neighbour", (minNr) => {
+  test.each([1, 2, 16])("serves %i users for thousands of rounds beside a greedy neighbour", (minNr) => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 200, minNr });
     const greedy = new Greedy(heap);
@@ -90,10 +90,10 @@ describe.each(builds)("the reserve: $name", (build) => {
     const next = random(minNr);
     for (let round = 0; round < 5000; round++) {
       users.stepAny(next);
-      // the neighbour tries again and again, and must not get what was promised to others
+      // the neighbour tries again and again, and must not get reserved elements
       if (round % 50 === 0 && greedy.take() !== 0) throw new Error(`the neighbour took memory in round ${round}`);
     }
-    // all at once, which is the most that was promised
+    // all users at once, the most that was promised
     for (let user = 0; user < minNr; user++) users.step(user);
     expect(users.served).toBeGreaterThan(2000);
     expect(pool.stats().reserveHits).toBeGreaterThan(2000);
@@ -101,7 +101,7 @@ describe.each(builds)("the reserve: $name", (build) => {
     expectSound(heap);
   });
 
-  test("several pools with promises, of all sizes, in one full heap", () => {
+  test("serves the users of several pools in one full heap", () => {
     const heap = fixedHeap(build, 4 * MIB);
     const pools = (
       [
@@ -133,7 +133,7 @@ describe.each(builds)("the reserve: $name", (build) => {
     expectSound(heap);
   });
 
-  test("pools that come and go take nothing of it", () => {
+  test("loses nothing to pools that begin and end", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 900, minNr: 8 });
     new Greedy(heap).take();
@@ -155,14 +155,14 @@ describe.each(builds)("the reserve: $name", (build) => {
         }
         heap.trim();
       }
-      // elements beyond the reserve come home and are taken again: that must not eat it either
+      // elements beyond the reserve are freed and taken again: that must not use the reserve up
       if (round % 7 === 0 && squatters.length > 0) pool.free(squatters.pop()!);
     }
     expect(refused).toBeGreaterThan(0);
     expectSound(heap);
   });
 
-  test("a bulk that cannot be had takes nothing of it", () => {
+  test("loses nothing to a bulk that fails", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 900, minNr: 8 });
     new Greedy(heap).take();
@@ -180,10 +180,10 @@ describe.each(builds)("the reserve: $name", (build) => {
     expectSound(heap);
   });
 
-  test("is there in full even if the elements that fill it are others than those that left it", () => {
+  test("is full again with other elements than before", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 300, minNr: 6 });
-    // many slabs, of which the later ones are emptied: some of their elements end up in the reserve
+    // many slabs, of which the later ones become empty: some of their elements are in the reserve then
     const early = drain(pool, 500);
     const reserve = [1, 2, 3, 4, 5, 6].map(() => pool.allocPreallocated());
     const late = drain(pool, 1500);
@@ -205,9 +205,9 @@ describe.each(builds)("the reserve: $name", (build) => {
     expectSound(heap);
   });
 
-  test("fits exactly or not at all", () => {
+  test("is made in full or not at all", () => {
     const heap = fixedHeap(build, MIB);
-    // find the largest reserve that fits, then show that it is all there with nothing else left
+    // find the largest reserve that fits, then check that all of it can be allocated
     let [fits, tooMany] = [1, Math.ceil(MIB / 5000) + 1];
     while (tooMany - fits > 1) {
       const minNr = Math.floor((fits + tooMany) / 2);

@@ -1,6 +1,7 @@
-/** resize: the reserve becomes larger or smaller while elements are out, and the guarantee holds meanwhile. */
+/** resize: the reserve becomes larger or smaller while elements are outstanding, and the guarantee holds meanwhile. */
 import { describe, expect, test } from "vitest";
 import { create, type Pool } from "../../src/index.ts";
+import { faults } from "../../src/testing/faults.ts";
 import { builds } from "../builds.ts";
 import { Thread } from "../threads/helpers.ts";
 import {
@@ -40,7 +41,7 @@ describe.each(builds)("resize: $name", (build) => {
     expect(pool.currNr).toBe(50);
     expect(pool.isSaturated).toBe(true);
     expect(pool.stats()).toMatchObject({ minNr: 50, currNr: 50, outstanding: 3 });
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     const all = drain(pool);
     expect(all.length).toBe(50);
     expect(new Set([...all, ...held]).size).toBe(53);
@@ -49,7 +50,7 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("resizing to what it is already changes nothing", () => {
+  test("a resize to the same number changes nothing", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 7 });
     const before = stateOf(heap, pool);
@@ -58,11 +59,11 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a grow that the backend refuses returns false, and later frees fill the reserve", () => {
+  test("a grow that the backend refuses returns false", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 4 });
     const held = take(pool, 30);
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     expect(pool.resize(20)).toBe(false);
     expect(pool.minNr).toBe(20);
     expect(pool.currNr).toBe(4);
@@ -79,7 +80,7 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a grow in a full heap returns false or keeps all as it was, and later frees fill the reserve", () => {
+  test("frees fill the reserve after a grow in a full heap", () => {
     const heap = fixedHeap(build, MIB);
     const greedy = new Greedy(heap);
     const pool = create({ heap, size: 5000, minNr: 4 });
@@ -100,10 +101,10 @@ describe.each(builds)("resize: $name", (build) => {
     if (outcome === undefined) {
       expect(stateOf(heap, pool)).toEqual(before);
       greedy.release();
-      // now there is memory to keep so many, though not the elements
-      pool.faults({ refuse: true });
+      // now there is memory for a table of so many, but not for the elements
+      faults(pool, { refuse: true });
       expect(pool.resize(20)).toBe(false);
-      pool.faults();
+      faults(pool);
     }
     expect(pool.minNr).toBe(20);
     expectGuarantee(pool);
@@ -118,7 +119,7 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a grow for which maxNr leaves no room returns false, and later frees fill the reserve", () => {
+  test("a grow for which maxNr leaves no room returns false", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 2, maxNr: 8 });
     const held = take(pool, 7);
@@ -148,9 +149,9 @@ describe.each(builds)("resize: $name", (build) => {
       pool.free(held.pop()!);
       expect(pool.currNr).toBe(0);
       held.push(pool.alloc());
-      pool.faults({ refuse: true });
+      faults(pool, { refuse: true });
       expect(pool.alloc()).toBe(0);
-      pool.faults();
+      faults(pool);
       expect(pool.resize(10)).toBe(true);
       expect([pool.minNr, pool.currNr, pool.isSaturated]).toEqual([10, 10, true]);
       expect(pool.outstanding).toBe(3);
@@ -163,7 +164,7 @@ describe.each(builds)("resize: $name", (build) => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 0 });
     expect(pool.resize(3)).toBe(true);
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     expect(drain(pool).length).toBe(3);
     expectSound(heap);
   });
@@ -176,7 +177,7 @@ describe.each(builds)("resize: $name", (build) => {
     expect(heap.stats().used).toBeGreaterThan(3_000_000);
     expect(pool.resize(1)).toBe(true);
     expect(pool.currNr).toBe(1);
-    // one slab may be another one than before, and what keeps the reserve need not shrink
+    // one slab may be another than before, and the reserve's table need not shrink
     expect(usedAfterTrim(heap)).toBeLessThanOrEqual(before + 32768);
     expectSound(heap);
   });
@@ -197,7 +198,7 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("exit after grows gives everything back", () => {
+  test("exit after grows returns all memory", () => {
     const heap = fixedHeap(build, 4 * MIB);
     create({ heap, size: 8, minNr: 1 }).exit();
     const before = usedAfterTrim(heap);
@@ -210,7 +211,7 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("what is out stays as it is", () => {
+  test("outstanding elements stay as they are", () => {
     const heap = fixedHeap(build, 4 * MIB);
     const pool = create({ heap, size: 100, minNr: 5 });
     const held = take(pool, 200);
@@ -224,7 +225,7 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a bad argument is refused by name and value, and nothing changes", () => {
+  test("a bad argument is refused by name and value", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 3, maxNr: 10 });
     take(pool, 2);
@@ -257,7 +258,7 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("more than memory can ever keep track of is ERR_NO_MEMORY, and nothing changes", () => {
+  test("a reserve larger than any memory is ERR_NO_MEMORY", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 3 });
     const held = take(pool, 2);
@@ -270,7 +271,7 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("after exit it is ERR_CLOSED, also while elements are out", () => {
+  test("resize of a closed pool is ERR_CLOSED", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 3 });
     const held = take(pool, 2);
@@ -282,10 +283,10 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("who waits is served by a grow, once the backend can serve", async () => {
+  test("a grow serves waiters once the backend can", async () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 2 });
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     const held = drain(pool);
     expect(held.length).toBe(2);
     const order: number[] = [];
@@ -298,7 +299,7 @@ describe.each(builds)("resize: $name", (build) => {
     expect(pool.resize(4)).toBe(false);
     await sleep(5);
     expect(order).toEqual([]);
-    pool.faults();
+    faults(pool);
     pool.resize(6);
     const got = await Promise.all(waiters);
     expect(order).toEqual([0, 1, 2]);
@@ -310,15 +311,15 @@ describe.each(builds)("resize: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a bulk request that waits is served by a grow", async () => {
+  test("a grow serves a bulk request that waits", async () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 2 });
-    pool.faults({ refuse: true });
+    faults(pool, { refuse: true });
     const out = new Uint32Array(5);
     const bulk = pool.allocBulkAsync(out);
     await sleep(5);
     expect([...out]).toEqual([0, 0, 0, 0, 0]);
-    pool.faults();
+    faults(pool);
     pool.resize(10);
     await bulk;
     expect(new Set(out).size).toBe(5);
@@ -374,7 +375,7 @@ describe.each(builds)("resize: $name", (build) => {
     }
   });
 
-  test("random resizes beside a cap never exceed it", () => {
+  test("random resizes never exceed maxNr", () => {
     const seed = Math.floor(Math.random() * 2 ** 32);
     try {
       const next = random(seed);
@@ -406,7 +407,7 @@ describe.each(builds)("resize: $name", (build) => {
     }
   });
 
-  test("whichever page request is refused, the old reserve is whole and the heap sound", () => {
+  test("a refused page request leaves the old reserve whole, whichever it is", () => {
     withoutStacks(() => {
       for (const [size, from, to] of [
         [2000, 3, 60],
@@ -421,7 +422,7 @@ describe.each(builds)("resize: $name", (build) => {
           const held = take(pool, 2);
           held.forEach((address, i) => writeCanary(heap.memory, address, size, i));
           const before = stateOf(heap, pool);
-          heap.faults({ nth });
+          faults(heap, { nth });
           const outcome = (() => {
             try {
               return pool.resize(to);
@@ -430,7 +431,7 @@ describe.each(builds)("resize: $name", (build) => {
               return undefined;
             }
           })();
-          const asked = heap.faults();
+          const asked = faults(heap);
           if (outcome === undefined) {
             expect(stateOf(heap, pool)).toEqual(before);
           } else {
@@ -440,12 +441,12 @@ describe.each(builds)("resize: $name", (build) => {
           }
           expectSound(heap);
           held.forEach((address, i) => expectCanary(heap.memory, address, size, i));
-          pool.faults({ refuse: true });
+          faults(pool, { refuse: true });
           const currNr = pool.currNr;
           const reserve = drain(pool);
           expect(reserve.length).toBe(currNr);
           freeAll(pool, [...reserve, ...held]);
-          pool.faults();
+          faults(pool);
           expect(pool.resize(to)).toBe(true);
           pool.exit();
           expectSound(heap);
@@ -457,7 +458,7 @@ describe.each(builds)("resize: $name", (build) => {
   });
 });
 
-test("two threads resize one pool while both use it, and it is whole afterwards", async () => {
+test("a pool stays sound while two threads resize and use it", async () => {
   const heap = builds.find(({ name }) => name === "shared")!.heap({ initial: 8 * MIB, maximum: 8 * MIB });
   const pool = create({ heap, size: 64, minNr: 8 });
   const threads = [new Thread(), new Thread()];

@@ -4,11 +4,11 @@ import { create, createArena, MempoolError, type Heap, type Pool, type WaitOptio
 import { builds } from "../builds.ts";
 import { codeOf, createWith, drain, expectSound, fixedHeap, freeAll, Greedy, MIB, stateOf, take } from "./helpers.ts";
 
-/** A pool of exactly so many elements. */
+/** A pool of exactly `count` elements. */
 const poolOf = (heap: Heap, count: number, name = "exact"): Pool =>
   create({ heap, size: 64, minNr: count, maxNr: count, name });
 
-/** Long enough for whoever is not stuck. */
+/** Long enough for a task that is not deadlocked. */
 const STUCK = 60;
 
 /** The code a promise is rejected with, or "none". */
@@ -22,7 +22,7 @@ async function outcome(promise: Promise<unknown>): Promise<string> {
   return "none";
 }
 
-/** Whether a promise is settled once everybody has had a turn. */
+/** Whether a promise is settled once every due job has run. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;
   const done = () => (settled = true);
@@ -31,7 +31,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-/** Takes one element of each pool, one after the other, holding what it has; then frees all. */
+/** Takes one element of each pool, one after the other, and then frees all. */
 async function holdOneByOne(pools: readonly Pool[]): Promise<void> {
   const held: [Pool, number][] = [];
   try {
@@ -41,7 +41,7 @@ async function holdOneByOne(pools: readonly Pool[]): Promise<void> {
   }
 }
 
-/** What became of so many who do the same at the same time. */
+/** The results of `count` tasks that do the same at the same time. */
 const together = (count: number, one: () => Promise<void>): Promise<string[]> =>
   Promise.all(Array.from({ length: count }, () => outcome(one())));
 
@@ -53,11 +53,11 @@ const NOT_OURS: readonly { what: string; option: string; value: unknown }[] = [
   { what: "poison", option: "poison", value: true },
   { what: "red zones", option: "redZone", value: 16 },
   { what: "the size of a thread's cache", option: "cacheSize", value: 256 },
-  { what: "an order of those who wait", option: "order", value: "priority" },
+  { what: "an order of waiters", option: "order", value: "priority" },
 ];
 
 describe.each(builds)("rules: $name", (build) => {
-  test.each(NOT_OURS)("what is not ours is refused, not ignored: $what", ({ option, value }) => {
+  test.each(NOT_OURS)("create refuses an option of other pools: $what", ({ option, value }) => {
     const heap = fixedHeap(build, MIB);
     const before = stateOf(heap);
     expect(codeOf(() => createWith({ heap, size: 64, minNr: 1, [option]: value }))).toBe("ERR_INVALID_ARGUMENT");
@@ -65,14 +65,14 @@ describe.each(builds)("rules: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a waiter has no priority to give", async () => {
+  test("waiters have no priority", async () => {
     const heap = fixedHeap(build, MIB);
     const pool = poolOf(heap, 1);
     const element = pool.alloc();
     const first = pool.allocAsync();
     const options = { priority: 1 } as WaitOptions;
     expect(await outcome(pool.allocAsync(options))).toBe("ERR_INVALID_ARGUMENT");
-    expect(await outcome(pool.ticketAsync(1, options))).toBe("ERR_INVALID_ARGUMENT");
+    expect(await outcome(pool.prefillAsync(1, options))).toBe("ERR_INVALID_ARGUMENT");
     pool.free(element);
     expect(await first).toBe(element);
     pool.free(element);
@@ -80,7 +80,7 @@ describe.each(builds)("rules: $name", (build) => {
   });
 
   describe("a pool of minNr 0", () => {
-    test("hands what comes home to who waits", async () => {
+    test("hands a freed element to a waiter", async () => {
       const heap = fixedHeap(build, MIB);
       for (const maxNr of [1, Infinity]) {
         const greedy = new Greedy(heap);
@@ -105,7 +105,7 @@ describe.each(builds)("rules: $name", (build) => {
   });
 
   describe("bulk", () => {
-    test("for more than minNr is served from the backend, or when enough comes home, or not at all", async () => {
+    test("for more than minNr waits until enough elements are freed", async () => {
       const heap = fixedHeap(build, MIB);
       const pool = create({ heap, size: 64, minNr: 4 });
       const eight = new Uint32Array(8);
@@ -122,7 +122,7 @@ describe.each(builds)("rules: $name", (build) => {
       pool.free(held[7]!);
       await bulk;
       expect([...out].toSorted()).toEqual(held.slice(0, 8).toSorted());
-      // the reserve alone is not enough, and it is whole again
+      // the reserve alone is not enough, and is full again
       const late = pool.allocBulkAsync(new Uint32Array(8), { timeout: STUCK });
       freeAll(pool, held.slice(0, 4));
       expect(await outcome(late)).toBe("ERR_TIMEOUT");
@@ -132,7 +132,7 @@ describe.each(builds)("rules: $name", (build) => {
       expectSound(heap);
     });
 
-    test("fills all it is given: what an array has already is kept by asking for its rest", () => {
+    test("fills the whole array", () => {
       const heap = fixedHeap(build, MIB);
       const pool = poolOf(heap, 6);
       const [a, b] = take(pool, 2) as [number, number];
@@ -140,7 +140,7 @@ describe.each(builds)("rules: $name", (build) => {
       expect(pool.allocBulk(out.subarray(2))).toBe(true);
       expect([...out.subarray(0, 2)]).toEqual([a, b]);
       expect(new Set(out).size).toBe(4);
-      // no place counts as filled, whatever stands there
+      // alloc overwrites each place, whatever is there
       const again = Uint32Array.from(out.subarray(0, 2));
       expect(pool.allocBulk(again)).toBe(true);
       expect(new Set([...out, ...again]).size).toBe(6);
@@ -149,7 +149,7 @@ describe.each(builds)("rules: $name", (build) => {
       expectSound(heap);
     });
 
-    test("free takes every element, and leaves the array as it is", () => {
+    test("free leaves the array as it is", () => {
       const heap = fixedHeap(build, MIB);
       const pool = create({ heap, size: 64, minNr: 2 });
       const elements = Uint32Array.from(take(pool, 5));
@@ -161,7 +161,7 @@ describe.each(builds)("rules: $name", (build) => {
       expectSound(heap);
     });
 
-    test("gives elements from anywhere: neighbours are for an arena to give", () => {
+    test("gives elements that need not be adjacent", () => {
       const heap = fixedHeap(build, MIB);
       const pool = poolOf(heap, 10);
       const all = take(pool, 10).toSorted((a, b) => a - b);
@@ -179,8 +179,8 @@ describe.each(builds)("rules: $name", (build) => {
     });
   });
 
-  describe("what nobody notices", () => {
-    test("a write to an element that is free", () => {
+  describe("no check reports", () => {
+    test("a write to a free element", () => {
       const heap = fixedHeap(build, MIB);
       const pool = poolOf(heap, 1);
       const element = pool.alloc();
@@ -227,7 +227,7 @@ describe.each(builds)("rules: $name", (build) => {
     const done = Array.from({ length: HOLDERS }, () => "none");
     const oneByOne = (pool: Pool) => together(HOLDERS, () => holdOneByOne(Array.from({ length: EACH }, () => pool)));
 
-    test("N who need k each, one by one, are safe with N * (k - 1) + 1", async () => {
+    test("a reserve of N * (k - 1) + 1 serves N tasks that take k elements one by one", async () => {
       const heap = fixedHeap(build, MIB);
       const pool = poolOf(heap, HOLDERS * (EACH - 1) + 1);
       expect(await oneByOne(pool)).toEqual(done);
@@ -235,16 +235,16 @@ describe.each(builds)("rules: $name", (build) => {
       expectSound(heap);
     });
 
-    test("with one less they may wait for each other, and a time limit ends it", async () => {
+    test("with one element less, the tasks can deadlock", async () => {
       const heap = fixedHeap(build, MIB);
       const pool = poolOf(heap, HOLDERS * (EACH - 1));
-      // Each has all but one; the first to give up serves others.
+      // Each task lacks one element; the first that gives up serves others.
       expect(await oneByOne(pool)).toContain("ERR_TIMEOUT");
       expect(pool).toMatchObject({ outstanding: 0, isSaturated: true });
       expectSound(heap);
     });
 
-    test("who takes all at once is safe with k", async () => {
+    test("a reserve of k serves tasks that take k elements at once", async () => {
       const heap = fixedHeap(build, MIB);
       const pool = poolOf(heap, EACH);
       const bulk = await together(HOLDERS, async () => {
@@ -253,7 +253,7 @@ describe.each(builds)("rules: $name", (build) => {
         pool.freeBulk(out);
       });
       const tickets = await together(HOLDERS, async () => {
-        const ticket = await pool.ticketAsync(EACH, { timeout: 20_000 });
+        const ticket = await pool.prefillAsync(EACH, { timeout: 20_000 });
         while (ticket.left > 0) pool.free(ticket.alloc());
       });
       expect([...bulk, ...tickets]).toEqual([...done, ...done]);
@@ -262,7 +262,7 @@ describe.each(builds)("rules: $name", (build) => {
     });
   });
 
-  test("two layers that share a pool may wait for each other; with a pool each they do not", async () => {
+  test("two layers that share a pool can deadlock", async () => {
     const heap = fixedHeap(build, MIB);
     const shared = poolOf(heap, 2, "shared");
     expect(await together(2, () => holdOneByOne([shared, shared]))).toContain("ERR_TIMEOUT");
@@ -273,7 +273,7 @@ describe.each(builds)("rules: $name", (build) => {
     expectSound(heap);
   });
 
-  test("an element taken from elsewhere while holding one has no guarantee but its own pool's", async () => {
+  test("a pool guarantees nothing about another pool", async () => {
     const heap = fixedHeap(build, MIB);
     const guarded = create({ heap, size: 64, minNr: 1 });
     const unguarded = create({ heap, size: 5000, minNr: 0 });
@@ -284,7 +284,7 @@ describe.each(builds)("rules: $name", (build) => {
     expectSound(heap);
   });
 
-  test("a thread caches no more than 64 KiB of elements, and where there may be others a 16th of maxNr", () => {
+  test("a thread caches at most 64 KiB of elements", () => {
     const cachedBy = (size: number, maxNr: number): number => {
       const heap = fixedHeap(build, 16 * MIB);
       const pool = create({ heap, size, minNr: 0, maxNr });
@@ -297,12 +297,12 @@ describe.each(builds)("rules: $name", (build) => {
       expect(cachedBy(size, Infinity)).toBeGreaterThan(0);
       expect(cachedBy(size, Infinity) * size).toBeLessThanOrEqual(65536);
     }
-    if (build.name !== "shared") return;
+    if (!build.isShared) return;
     expect(cachedBy(256, 160)).toBeLessThanOrEqual(10);
     expect(cachedBy(256, 15)).toBe(0);
   });
 
-  test("names need not differ, and the table has every pool", () => {
+  test("two pools may have the same name", () => {
     const heap = fixedHeap(build, MIB);
     const pools = ["bios", "bios", "r1bio"].map((name) => create({ heap, size: 64, minNr: 1, name }));
     const names = heap
@@ -316,7 +316,7 @@ describe.each(builds)("rules: $name", (build) => {
     expectSound(heap);
   });
 
-  test("who waits now is not told, only who has waited", async () => {
+  test("stats count a wait once it has ended", async () => {
     const heap = fixedHeap(build, MIB);
     const pool = poolOf(heap, 1);
     const element = pool.alloc();

@@ -1,4 +1,4 @@
-/** Every size with every alignment, and heaps that are hardly there. */
+/** Every size with every alignment, and tiny heaps. */
 import { describe, expect, test } from "vitest";
 import { create, createArena } from "../../src/index.ts";
 import { builds } from "../builds.ts";
@@ -25,7 +25,7 @@ import {
 const ALIGNMENTS = Array.from({ length: 13 }, (_, i) => 2 ** i);
 
 describe.each(builds)("sizes: $name", (build) => {
-  test.each(ALIGNMENTS)("alignment %i, for sizes that are no multiple of it", (align) => {
+  test.each(ALIGNMENTS)("elements have alignment %i, whatever their size", (align) => {
     const heap = fixedHeap(build, 8 * MIB);
     const everything: [number, number][] = [];
     for (const size of [1, 3, align - 1, align, align + 1, 100, 2 * align + 3, 5000, 70_000]) {
@@ -43,7 +43,7 @@ describe.each(builds)("sizes: $name", (build) => {
     expectSound(heap);
   });
 
-  test("sizes from 1 byte to 16 MiB", () => {
+  test("elements may have any size from 1 byte to 16 MiB", () => {
     const heap = build.heap({ initial: MIB, maximum: 72 * MIB });
     const sizes: number[] = [];
     for (let power = 0; power <= 24; power++) {
@@ -55,7 +55,7 @@ describe.each(builds)("sizes: $name", (build) => {
       const pool = create({ heap, size, minNr: 1 });
       const live = take(pool, size > MIB ? 2 : 5);
       expectElements(heap, live, size, pool.align);
-      // the ends are what a neighbour would hit
+      // an overlap with a neighbour would change the ends
       const edge = Math.min(size, 300);
       live.forEach((address, i) => {
         writeCanary(heap.memory, address, edge, i);
@@ -72,7 +72,7 @@ describe.each(builds)("sizes: $name", (build) => {
     expectSound(heap);
   });
 
-  test("an element of 16 MiB with the largest alignment", () => {
+  test("an element of 16 MiB may have the largest alignment", () => {
     const heap = build.heap({ initial: MIB, maximum: 56 * MIB });
     const pool = create({ heap, size: MAX_SIZE, minNr: 1, align: MAX_ALIGN, zero: true });
     const address = pool.alloc();
@@ -88,7 +88,7 @@ describe.each(builds)("sizes: $name", (build) => {
     expectSound(heap);
   });
 
-  test("many pools of different sizes share a heap without meeting", () => {
+  test("pools of different sizes share a heap without overlap", () => {
     const heap = fixedHeap(build, 8 * MIB);
     const next = random(21);
     const pools = Array.from({ length: 120 }, (_, i) =>
@@ -109,15 +109,15 @@ describe.each(builds)("sizes: $name", (build) => {
 });
 
 describe.each(builds)("tiny heaps: $name", (build) => {
-  test.each([1, 2, 3])("%i pages", (pages) => {
+  test.each([1, 2, 3])("a heap of %i pages has room for elements", (pages) => {
     const heap = fixedHeap(build, pages * PAGE);
     const bytes = heap.stats().maximum;
     expect(bytes).toBe(pages * PAGE);
     const pool = create({ heap, size: 32, minNr: 4 });
     const live = drain(pool);
     expectElements(heap, live, 32, 16);
-    // even of a single page, half is for elements; with threads, half of what their table leaves
-    const table = build.name === "shared" ? 4096 : 0;
+    // even of a single page, half is for elements; with threads, half of the page without their table
+    const table = build.isShared ? 4096 : 0;
     expect(live.length * 32).toBeGreaterThan((bytes - table) / 2);
     live.forEach((address, i) => writeCanary(heap.memory, address, 32, i));
     expectSound(heap);
@@ -132,7 +132,7 @@ describe.each(builds)("tiny heaps: $name", (build) => {
     expectSound(heap);
   });
 
-  test("several small pools and an arena in two pages", () => {
+  test("two pages have room for several small pools and an arena", () => {
     const heap = fixedHeap(build, 2 * PAGE);
     const pools = [16, 100, 700].map((size) => create({ heap, size, minNr: 3 }));
     const arena = createArena({ heap });
@@ -144,7 +144,7 @@ describe.each(builds)("tiny heaps: $name", (build) => {
     expectSound(heap);
   });
 
-  test("what does not fit says so, and everything else goes on", () => {
+  test("a refused create leaves the rest usable", () => {
     const heap = fixedHeap(build, PAGE);
     const pool = create({ heap, size: 32, minNr: 4 });
     for (const [size, minNr] of [

@@ -1,4 +1,4 @@
-/** `zero: true`: every byte of every element, however it came and whatever was in it before, and no byte beside it. */
+/** `zero: true`: every byte of every element, wherever the element comes from, and no byte beside it. */
 import { describe, expect, test } from "vitest";
 import { create } from "../../src/index.ts";
 import { builds } from "../builds.ts";
@@ -18,14 +18,14 @@ import {
   writeCanary,
 } from "./helpers.ts";
 
-/** Sizes that are no multiple of a word, just below and above one, and beyond a page. */
+/** Sizes just below and above a word, and beyond a page. */
 const SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 24, 31, 33, 63, 65, 100, 127, 255, 1000, 4095, 4097, 70_001];
 
 describe.each(builds)("zero: $name", (build) => {
-  test("elements are zeroed again and again, and their neighbours are left alone", () => {
+  test("elements are zeroed at every alloc", () => {
     const heap = fixedHeap(build, 4 * MIB);
     for (const size of SIZES) {
-      // align 1: elements lie side by side, so a zeroing that goes too far hits the neighbour
+      // align 1: elements are adjacent, so zeroing too many bytes would change the neighbour
       const pool = create({ heap, size, minNr: 3, align: 1, zero: true });
       const next = random(size);
       const live: [address: number, seed: number][] = [];
@@ -51,7 +51,7 @@ describe.each(builds)("zero: $name", (build) => {
     expectSound(heap);
   });
 
-  test("elements from the reserve are zeroed: new ones, used ones, by either way out", () => {
+  test("elements from the reserve are zeroed", () => {
     const heap = fixedHeap(build, MIB);
     for (const size of [5, 48, 3000]) {
       const pool = create({ heap, size, minNr: 8, zero: true });
@@ -81,7 +81,7 @@ describe.each(builds)("zero: $name", (build) => {
     }
   });
 
-  test("bulk zeroes each of them", () => {
+  test("allocBulk zeroes each element", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 77, minNr: 5, align: 1, zero: true });
     const out = new Uint32Array(300);
@@ -115,7 +115,7 @@ describe.each(builds)("zero: $name", (build) => {
     }
   });
 
-  test("without it nobody pays: contents are whatever they are, and stay what the user wrote", () => {
+  test("without zero, an element keeps its contents", () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: PAGE, minNr: 1 });
     const [address] = take(pool, 1) as [number];

@@ -1,8 +1,5 @@
-/**
- * What the cores execute for fixed workloads, exactly: a change that makes them do more, or less, is seen in review.
- */
+/** The exact counts of what the cores execute for fixed workloads, so that a change of them shows in a diff. */
 import { execFileSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import wabt from "wabt";
 import { differences, measure, message, recorded, type Counts } from "../../bench/counts/counts.mjs";
@@ -15,7 +12,7 @@ test("the cores execute what counts.json says", () => {
   expect(lines, message(lines)).toEqual([]);
 });
 
-test("counted again, the same", () => {
+test("a second count gives the same", () => {
   expect(measure()).toEqual(counted);
 });
 
@@ -31,7 +28,7 @@ const read = (exports: WebAssembly.Exports): Record<Counter, bigint> => {
   return { instructions: value("instructions"), accesses: value("accesses"), locked: value("locked") };
 };
 
-test("the counter counts what runs, and nothing else", async () => {
+test("the counter counts exactly the executed instructions", async () => {
   const exports = await assemble(`(module
     (memory 1 1 shared)
     (global $own (mut i32) (i32.const 5))
@@ -86,11 +83,11 @@ test("the counter counts what runs, and nothing else", async () => {
   expect(counts("memory")).toEqual([18, 4, 3]);
 });
 
-test("what it does not know it refuses", () => {
+test("the counter refuses an unknown instruction", () => {
   expect(() => instrument(Uint8Array.from([0, 97, 115, 109, 1, 0, 0, 0, 10, 5, 1, 3, 0, 0xfd, 0x0b]))).toThrow("0xfd");
 });
 
-test("a difference is told by workload, old and new, with how to write it down", () => {
+test("a difference is reported by workload", () => {
   const counts: Counts = { calls: 100, instructions: 2800, accesses: 800, locked: 0 };
   const before = { "core.wasm": { alloc: counts, free: counts, old: counts } };
   const now = { "core.wasm": { alloc: { ...counts, instructions: 2950, locked: 100 }, free: counts, newer: counts } };
@@ -105,9 +102,27 @@ test("a difference is told by workload, old and new, with how to write it down",
   expect(differences(before, before)).toEqual([]);
 });
 
-test("the command gives the same, as JSON and as a table", () => {
-  const main = fileURLToPath(new URL("../../bench/counts/main.mjs", import.meta.url));
-  const run = (...args: string[]): string => execFileSync(process.execPath, [main, ...args], { encoding: "utf8" });
-  expect(JSON.parse(run("--json"))).toEqual(counted);
-  expect(run()).toContain("alloc, from the magazine");
+interface Row {
+  readonly side: string;
+  readonly extra: { readonly calls: number; readonly accesses: number; readonly locked: number };
+  readonly stats: { readonly median: number };
+}
+const command = (...args: string[]): string =>
+  execFileSync("npm", ["run", "--silent", "counts", "--", ...args], { encoding: "utf8" });
+
+test("the command prints the counts", () => {
+  const { suites } = JSON.parse(command("--json", "-")) as { suites: { tables: { rows: Row[] }[] }[] };
+  const given = suites[0]!.tables.map(({ rows }) =>
+    rows.map(({ side, stats: { median: instructions }, extra: { calls, accesses, locked } }) => [
+      side,
+      {
+        calls,
+        instructions: Math.round(instructions * calls),
+        accesses: Math.round(accesses * calls),
+        locked: Math.round(locked * calls),
+      },
+    ]),
+  );
+  expect(given.map((rows) => Object.fromEntries(rows) as unknown)).toEqual(Object.values(counted));
+  expect(command()).toContain("alloc, from the magazine");
 });

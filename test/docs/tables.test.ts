@@ -1,4 +1,4 @@
-/** The tables of docs/for-kernel-people.md: each row names what we have and a test, and both are there. */
+/** The tables of docs/for-kernel-people.md: each row names a part of the package and a test, and both exist. */
 import { readdirSync, readFileSync } from "node:fs";
 import ts from "typescript";
 import { describe, expect, test } from "vitest";
@@ -67,7 +67,7 @@ function titleOf(node: ts.Node | undefined): string | undefined {
   return undefined;
 }
 
-/** What is called, to its root: ["test", "each"] of test.each(table)(…). */
+/** The names of the called function, from its root: ["test", "each"] of test.each(table)(…). */
 function called(node: ts.Expression): string[] {
   if (ts.isIdentifier(node)) return [node.text];
   if (ts.isPropertyAccessExpression(node)) return [...called(node.expression), node.name.text];
@@ -99,7 +99,7 @@ function testsOf(text: string): TestFile {
   return { paths, names };
 }
 
-/** Whether a title as it is written makes this one. Where hardly anything of it is written, its table has to have it. */
+/** Whether a title in the source can be this one. If the source has hardly any text of it, its table must have it. */
 function makes(written: string, title: string, names: ReadonlySet<string>): boolean {
   const literal = written.split(HOLE);
   if (!/\p{L}{3}/u.test(literal.join(" "))) return literal.join("") === "" && names.has(title);
@@ -125,7 +125,7 @@ const searched: Readonly<Record<string, readonly { readonly name: string }[]>> =
 };
 const files = new Map<string, TestFile>();
 
-/** What is wrong with a reference to a test; "" if nothing is. */
+/** The fault of a reference to a test; "" if there is none. */
 function fault({ file, title }: { file: string; title: string }): string {
   if (title === "") return 'no `file` with a title after it; and "; " between two';
   const list = searched[file];
@@ -146,8 +146,8 @@ function fault({ file, title }: { file: string; title: string }): string {
 // ---------------------------------------------------------------------------------------------------- what is ours
 
 const words = new Set(
-  readdirSync(new URL("src/", ROOT))
-    .filter((name) => name.endsWith(".ts"))
+  readdirSync(new URL("src/", ROOT), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts") && !name.startsWith("generated"))
     .flatMap((name) => read(`src/${name}`).match(/[A-Za-z_]\w*/g) ?? []),
 );
 
@@ -184,7 +184,7 @@ describe("docs/for-kernel-people.md", () => {
     ]);
   });
 
-  test("has every entry point of Linux, and every rule", () => {
+  test("has a row for each entry point and rule of Linux", () => {
     const text = textOf(linux.map(({ line, cells }) => ({ line, cells: cells.slice(0, 1) })));
     expect([...ENTRIES, ...RULES].filter((name) => !text.includes(name))).toEqual([]);
   });
@@ -202,7 +202,7 @@ describe("docs/for-kernel-people.md", () => {
       const [what, ours, verdict, tests] = cells as [string, string, string, string];
       expect(what).not.toBe("");
       expect(verdict).toMatch(/^(same$|(same|different|not ours|not yet): .)/);
-      // What is ours has a name; what is not has none.
+      // Only a part of the package has a name.
       expect(/^(not ours|not yet)/.test(verdict), "the verdict, of what is ours").toBe(ours === "none");
       if (ours !== "none") expect(unknownIn(ours)).toEqual([]);
       const references = shownBy(tests);
@@ -212,8 +212,8 @@ describe("docs/for-kernel-people.md", () => {
   );
 });
 
-describe("what holds the tables", () => {
-  // Text, none of which runs: of a test that is skipped, no row may say that it shows something.
+describe("the check of the tables", () => {
+  // Text that does not run: a row must not refer to a skipped test.
   const file = testsOf(`
     describe.each(builds)("pools: $name", (build) => {
       test("one", () => {});
@@ -262,7 +262,7 @@ describe("what holds the tables", () => {
     expect(fault({ file: `test/${name}`, title })).not.toBe("");
   });
 
-  test("reads a cell with several tests, and the code of what is ours", () => {
+  test("reads a cell with several tests", () => {
     expect(shownBy("`a.ts` one, two; `b.ts` three; four")).toEqual([
       { file: "test/a.ts", title: "one, two" },
       { file: "test/b.ts", title: "three; four" },

@@ -1,19 +1,20 @@
 /**
- * The Nth-failure loop, after SQLite's malloc tests: fail the Nth request for pages in each operation, N = 1, 2, …, until
- * the operation runs through untouched. Once transiently (one request is refused), and once for good (only N pages are
- * left). Whatever fails must fail cleanly: the heap is sound, no element is lost or damaged, and the pool goes on.
+ * The Nth-failure loop, after SQLite's malloc tests: fail the Nth request for pages in each operation, N = 1, 2, …,
+ * until the operation runs through. Once transiently (one request is refused), and once permanently (only N pages are
+ * left). Each failure must be clean: the heap is sound, no element is lost or damaged, and the pool continues.
  */
 import { describe, expect, test } from "vitest";
 import { create, createArena, MempoolError, type Heap, type Pool } from "../../src/index.ts";
+import { faults } from "../../src/testing/faults.ts";
 import { builds } from "../builds.ts";
 
 const PAGE = 4096;
 const MIB = 2 ** 20;
 
-/** One operation: `prepare` makes what it needs, `run` does it and says whether it got what it asked for. */
+/** One operation: `prepare` makes what it needs; `run` does it, and returns whether it succeeded. */
 interface Operation {
   readonly name: string;
-  /** Whether it asks for pages at all, so that there is something to refuse. */
+  /** Whether the operation requests pages, so that one can be refused. */
   readonly asks?: boolean;
   prepare(heap: Heap, pool: Pool): () => boolean;
 }
@@ -118,7 +119,7 @@ const operations: readonly Operation[] = [
   },
 ];
 
-/** A heap with a pool whose elements have something to lose. */
+/** A heap with a pool whose elements have contents. */
 function scene(build: (typeof builds)[number]) {
   const heap = build.heap({ initial: MIB, maximum: 8 * MIB });
   const pool = create({ heap, size: 64, minNr: 8 });
@@ -136,20 +137,20 @@ function scene(build: (typeof builds)[number]) {
 }
 
 describe.each(builds)("nth failure: $name", (build) => {
-  test.each(operations)("$name: the Nth request refused", ({ prepare, asks }) => {
+  test.each(operations)("$name survives a refusal of the Nth request", ({ prepare, asks }) => {
     let refusals = 0;
     for (let n = 1; ; n++) {
       expect(n).toBeLessThan(1000);
       const { heap, pool, verify } = scene(build);
       const run = prepare(heap, pool);
       const before = heap.stats();
-      heap.faults({ nth: n });
+      faults(heap, { nth: n });
       const ok = run();
-      const untouched = heap.faults() < n;
+      const untouched = faults(heap) < n;
       verify();
       if (!untouched) refusals++;
       if (!ok) {
-        // What failed has left nothing behind, and the next try succeeds.
+        // The failure has left nothing behind, and the next try succeeds.
         expect(heap.stats().pools).toBe(before.pools);
         expect(heap.stats().arenas).toBe(before.arenas);
         expect(run()).toBe(true);
@@ -160,16 +161,16 @@ describe.each(builds)("nth failure: $name", (build) => {
         break;
       }
     }
-    // Most survive a single refusal, since they reclaim and try again: that it was tried is what must be seen.
+    // Most operations survive a single refusal, since they reclaim and try again: only the refusal must show.
     if (asks) expect(refusals).toBeGreaterThan(0);
   });
 
-  test.each(operations)("$name: only N pages left", ({ prepare }) => {
+  test.each(operations)("$name survives with only N pages left", ({ prepare }) => {
     for (let n = 0; ; n++) {
       expect(n).toBeLessThan(300);
       const { heap, pool, verify } = scene(build);
       const run = prepare(heap, pool);
-      // Take all memory but n pages, in pieces of a page each, from an allocator that keeps nothing in a cache.
+      // Take all memory but n pages, a page each, from a pool that caches nothing.
       const greedy = create({ heap, size: PAGE - 64, minNr: 0 });
       const taken: number[] = [];
       for (let address; (address = greedy.alloc()) !== 0;) taken.push(address);

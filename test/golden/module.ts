@@ -1,6 +1,9 @@
-/** What a wasm module promises its host, and what it must not have: read off its disassembly, function bodies left out. */
+/** The interface of a wasm module, read from its disassembly without the function bodies. */
 import { readFileSync } from "node:fs";
 import wabt from "wabt";
+
+/** The types of wabt do not know multi_memory. */
+const features = { readDebugNames: false, threads: true, multi_memory: true };
 
 export const built = (name: string): URL => new URL(`../../build/${name}.wasm`, import.meta.url);
 
@@ -10,7 +13,7 @@ export interface Signature {
 }
 export interface Module {
   readonly bytes: number;
-  /** Kinds of the module's fields, with how often each occurs: what has no place in it has no entry here. */
+  /** The number of the module's fields of each kind. */
   readonly fields: ReadonlyMap<string, number>;
   /** Exported functions. */
   readonly functions: ReadonlyMap<string, Signature>;
@@ -34,14 +37,14 @@ function fieldsOf(text: string): string[] {
 const words = (text: string, part: string): string[] =>
   [...text.matchAll(new RegExp(`\\(${part}((?: \\w+)+)\\)`, "g"))].flatMap((found) => found[1]!.trim().split(" "));
 
-/** Without wabt's numbers for what has no name. */
+/** Without wabt's numbers for nameless things. */
 const unnumbered = (field: string): string => field.replaceAll(/ ?\(;\d+;\)/g, "").replaceAll(/\s+/g, " ");
 
 export async function disassemble(name: string): Promise<Module> {
   // A copy: wabt takes the whole of the buffer that a small file's bytes are a part of.
   const binary = new Uint8Array(readFileSync(built(name)));
   const { readWasm } = await wabt();
-  const module = readWasm(binary, { readDebugNames: false, threads: true });
+  const module = readWasm(binary, features);
   const fields = fieldsOf(module.toText({ foldExprs: false, inlineExport: false }));
   module.destroy();
 

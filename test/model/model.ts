@@ -1,12 +1,11 @@
 /**
- * A model of a heap with its pools and arenas, and an interpreter that runs a list of commands against both the
- * model and the real thing. Each command is a handful of numbers, which say what to do in whatever state the model
- * is in by then: so any list is valid, and fast-check can shrink it by leaving commands out.
+ * A model of a heap with its pools and arenas, and an interpreter that runs a list of commands against both the model
+ * and the real thing. Each command is a handful of numbers, which say what to do in whatever state the model is in by
+ * then: so any list is valid, and fast-check can shrink it by leaving commands out.
  *
- * Every element that is out is filled with bytes that only it has, and they are looked at again before it goes.
+ * Every outstanding element is filled with bytes of its own, which are checked before it is freed.
  */
-import fc from "fast-check";
-import { create, createArena, type Arena, type Heap, type Pool } from "../../src/index.ts";
+import { create, createArena, type Heap, type Pool } from "../../src/index.ts";
 import {
   codeOf,
   errorFrom,
@@ -15,138 +14,40 @@ import {
   expectZero,
   freeCode,
   hex,
-  nonAddresses,
   PAGE,
   random,
   shuffle,
   writeCanary,
   type Build,
 } from "../contract/helpers.ts";
-
-const FILL = 0xdeadbeef;
-const MOST_POOLS = 8;
-const MOST_ARENAS = 3;
-/** How many freed addresses of a pool are remembered, to free them again. */
-const MOST_FREED = 40;
-
-export const OPERATIONS = {
-  createPool: 5,
-  alloc: 20,
-  allocMany: 6,
-  exhaust: 3,
-  free: 14,
-  freeMany: 5,
-  freeBad: 12,
-  allocPreallocated: 5,
-  allocBulk: 5,
-  freeBulk: 4,
-  freeBulkBad: 3,
-  exit: 3,
-  useStale: 2,
-  createArena: 1,
-  arenaAlloc: 8,
-  arenaMark: 3,
-  arenaReset: 3,
-  arenaExit: 1,
-  growByOthers: 2,
-  trim: 3,
-  verify: 3,
-} as const;
-
-type Operation = keyof typeof OPERATIONS;
-
-export type Command = [operation: Operation, a: number, b: number, c: number];
-
-/** A command; the smaller its numbers, the simpler what it does. */
-export const commands: fc.Arbitrary<Command[]> = fc.array(
-  fc.tuple(
-    fc.oneof(
-      ...Object.entries(OPERATIONS).map(([name, weight]) => ({
-        arbitrary: fc.constant(name as Operation),
-        weight,
-      })),
-    ),
-    fc.nat(0xffff),
-    fc.nat(0xffff),
-    fc.nat(0xffff),
-  ),
-  { minLength: 1, maxLength: 160, size: "max" },
-);
-
-interface Freed {
-  readonly address: number;
-  /** Whether a slab of the pool has gone since, and this address perhaps with it. */
-  slabMayBeGone: boolean;
-}
-
-interface PoolModel {
-  readonly id: number;
-  readonly pool: Pool;
-  readonly size: number;
-  readonly align: number;
-  readonly minNr: number;
-  readonly maxNr: number | undefined;
-  readonly zero: boolean;
-  /** Addresses that are out, in the order in which they came. */
-  readonly live: number[];
-  freed: Freed[];
-  currNr: number;
-  lowest: number;
-  allocs: number;
-  frees: number;
-  slabHits: number;
-  reserveHits: number;
-  failures: number;
-  slabs: number;
-  exited: boolean;
-}
-
-interface Block {
-  readonly address: number;
-  readonly bytes: number;
-  readonly seed: number;
-}
-
-interface ArenaModel {
-  readonly arena: Arena;
-  readonly blocks: Block[];
-  readonly marks: { readonly mark: number; readonly blocks: number }[];
-}
-
-export interface World {
-  /** Bytes that the heap may have at most. */
-  readonly maximum: number;
-  /** Bytes that it starts with. */
-  readonly initial: number;
-}
-
-export const worlds: fc.Arbitrary<World> = fc.constantFrom(
-  { initial: 2 * PAGE, maximum: 2 * PAGE },
-  { initial: 4 * PAGE, maximum: 16 * PAGE },
-  { initial: 16 * PAGE, maximum: 16 * PAGE },
-  { initial: 4 * PAGE, maximum: 512 * PAGE },
-);
-
-function fail(message: string): never {
-  throw new Error(message);
-}
-
-function same(what: string, actual: unknown, expected: unknown): void {
-  if (!Object.is(actual, expected)) fail(`${what}: ${String(actual)}, the model has ${String(expected)}`);
-}
+import { badAddress } from "./bad-address.ts";
+import type { Command, World } from "./commands.ts";
+import {
+  checkPool,
+  FILL,
+  MOST_ARENAS,
+  MOST_FREED,
+  MOST_POOLS,
+  fail,
+  raise,
+  same,
+  type ArenaModel,
+  type Block,
+  type PoolModel,
+} from "./state.ts";
 
 export class Model {
   readonly #heap: Heap;
   readonly #maximum: number;
   /** Bytes that the heap used when it had nothing to serve yet. */
   readonly #idle: number;
-  /** Every element that is out, of every pool. */
+  /** The outstanding elements of all pools. */
   readonly #live = new Map<number, { readonly owner: PoolModel; readonly seed: number }>();
   readonly #foreignPages: Block[] = [];
-  /** Pools that are open, or closed with elements still out. */
+  /** Pools that are open, or closed with outstanding elements. */
   #pools: PoolModel[] = [];
   #arenas: ArenaModel[] = [];
-  /** Pools that are gone, whose handles must reach nothing. */
+  /** Pools that have ended, whose handles must reach nothing. */
   readonly #stale: PoolModel[] = [];
   #seed = 1;
   #made = 0;
@@ -154,7 +55,7 @@ export class Model {
   constructor(build: Build, world: World) {
     this.#heap = build.heap({ initial: world.initial, maximum: world.maximum });
     this.#maximum = world.maximum;
-    // whatever a heap sets up for its first pool and arena is part of what it uses when it is idle
+    // the heap's structures for its first pool and arena are part of what it uses when idle
     const pool = create({ heap: this.#heap, size: 16, minNr: 1 });
     const arena = createArena({ heap: this.#heap });
     pool.free(pool.alloc());
@@ -177,7 +78,7 @@ export class Model {
     });
   }
 
-  /** Verifies all that is left, sends it home, closes everything, and looks at what the heap still has. */
+  /** Verifies and frees all elements, closes everything, and checks the heap's bytes. */
   finish(): void {
     this.verify();
     for (const model of this.#pools) {
@@ -198,7 +99,7 @@ export class Model {
     if (stats.used > this.#idle + 2 * PAGE) fail(`${stats.used} bytes are used, though nothing is out`);
   }
 
-  /** Promises of all pools that are gone; they must be resolved. */
+  /** Promises of all pools that have ended; they must be resolved. */
   get closed(): Promise<void>[] {
     return this.#stale.map(({ pool }) => pool.closed);
   }
@@ -229,7 +130,7 @@ export class Model {
       if (codeOf(() => raise(error)) !== "ERR_NO_MEMORY") throw error;
       if (this.#hasRoomFor(size * minNr)) fail("there is memory, but create says that there is none");
       const after = this.#heap.stats();
-      // empty slabs may have been given back in the attempt, but nothing was taken
+      // the attempt may have returned empty slabs, but took nothing
       if (after.used > before.used) fail(`a create that failed left ${after.used - before.used} bytes behind`);
       same("pools after a create that failed", after.pools, before.pools);
       return;
@@ -278,7 +179,7 @@ export class Model {
     for (let i = b % 12; i >= 0; i--) this.alloc(a);
   }
 
-  /** Takes all there is, or a lot: only a heap that is full shows what the reserve and the rest of it are worth. */
+  /** Takes all elements, or many: only a full heap tests the reserve. */
   exhaust(a: number, b: number): void {
     const model = this.#pick(a);
     if (model === undefined || model.exited) return;
@@ -287,7 +188,7 @@ export class Model {
       this.alloc(this.#pools.indexOf(model));
       if (model.live.length === before) break;
     }
-    // often it is all given back again: by whoever wants it next
+    // often everything is freed again
     if (b % 2 === 0) this.freeMany(this.#pools.indexOf(model), b, 0);
   }
 
@@ -310,7 +211,7 @@ export class Model {
     }
     same("currNr after an element from the reserve", model.pool.currNr, model.currNr - 1);
     this.#tookFrom(model, [address]);
-    // a hit is an alloc that the reserve saved: this was none
+    // a reserve hit is an alloc that the backend could not serve: this was none
     model.reserveHits--;
   }
 
@@ -331,7 +232,7 @@ export class Model {
       return;
     } else {
       this.#refused(model, count);
-      // What it had got goes back, and a free refills the reserve before anything else.
+      // The bulk returns its elements, and a free fills the reserve first.
       const { currNr } = model.pool;
       if (currNr < model.currNr || currNr > model.pool.minNr) fail(`a refused bulk left ${currNr} in reserve`);
       model.currNr = currNr;
@@ -350,7 +251,7 @@ export class Model {
   freeMany(a: number, b: number, c: number): void {
     const model = this.#pick(a);
     if (model === undefined) return;
-    // the newest, the oldest, or any; often all of them, since it is empty slabs that go places
+    // the newest, the oldest, or any; often all of them, since only empty slabs return to the heap
     const count = c % 3 === 0 ? model.live.length : Math.min(model.live.length, b % 30);
     const order = shuffle([...model.live], random(b));
     const chosen =
@@ -372,7 +273,7 @@ export class Model {
   freeBulkBad(a: number, b: number, c: number): void {
     const model = this.#pick(a);
     if (model === undefined) return;
-    const bad = this.#badAddress(model, b, c);
+    const bad = this.#bad(model, b, c);
     if (bad === undefined || typeof bad.value !== "number" || bad.value === 0) return;
     if (!Number.isInteger(bad.value) || bad.value < 0 || bad.value > 0xffffffff) return;
     const chosen = shuffle([...model.live], random(c)).slice(0, 1 + (b % 20));
@@ -388,7 +289,7 @@ export class Model {
   freeBad(a: number, b: number, c: number): void {
     const model = this.#pick(a);
     if (model === undefined) return;
-    const bad = this.#badAddress(model, b, c);
+    const bad = this.#bad(model, b, c);
     if (bad === undefined) return;
     this.#expectNoChange(() => {
       const code = freeCode(model.pool, bad.value);
@@ -458,7 +359,7 @@ export class Model {
     const block = { address, bytes, seed: this.#seed++ };
     this.#expectInside(address, bytes);
     model.blocks.push(block);
-    // written after #expectInside, before anything else can be: what it overlaps shows at once or at the next look
+    // written after #expectInside and before anything else: an overlap shows at once or at the next check
     this.#expectDisjoint();
     writeCanary(this.#heap.memory, address, bytes, block.seed);
   }
@@ -523,7 +424,7 @@ export class Model {
     same("a second trim", this.#heap.trim(), 0);
   }
 
-  /** Looks at every byte that is out. */
+  /** Checks every byte of the outstanding elements. */
   verify(): void {
     for (const address of this.#live.keys()) this.#expectIntact(address);
     for (const { blocks } of this.#arenas) for (const block of blocks) this.#expectBlock(block);
@@ -531,19 +432,17 @@ export class Model {
     this.#expectDisjoint();
   }
 
-  // -------------------------------------------------------------------------------------------------- the rest
-
   #pick(n: number): PoolModel | undefined {
     if (this.#pools.length === 0) this.createPool(n, (n * 7) & 0xffff, (n * 3) & 0xffff);
     return this.#pools[n % Math.max(1, this.#pools.length)];
   }
 
-  /** Whether so many more would be above the pool's cap. */
+  /** Whether `count` more elements would exceed the pool's maxNr. */
   #isCapped(model: PoolModel, count: number): boolean {
     return model.maxNr !== undefined && model.live.length + count > model.maxNr;
   }
 
-  /** Whether so many more bytes must be there: half of the heap and more is out of use, and it is no tiny heap. */
+  /** Whether the heap must have `bytes` more bytes: half of it or more is unused, and it is not tiny. */
   #hasRoomFor(bytes: number): boolean {
     let out = bytes;
     for (const model of this.#pools) out += (model.live.length + model.currNr) * Math.max(model.size, model.align);
@@ -553,8 +452,8 @@ export class Model {
   }
 
   /**
-   * Nothing was given though so many bytes were wanted: then no run of memory is left that would surely do.
-   * A slab takes more than its element, and how much more is not the model's to know: hence the slack.
+   * An allocation of `bytes` bytes failed: then no run of memory is left that would surely be long enough. A slab takes
+   * more than its element, and the model does not know how much: hence the slack.
    */
   #expectFull(bytes: number, who: string): void {
     if (this.#hasRoomFor(bytes)) fail(`the heap can grow, but ${who} got nothing`);
@@ -666,106 +565,24 @@ export class Model {
     if (problems.length > 0) fail(`heap.check(): ${problems.join("; ")}`);
   }
 
-  /** After every command: the real thing says of itself what the model says. */
+  #bad(model: PoolModel, b: number, c: number): ReturnType<typeof badAddress> {
+    const surroundings = {
+      pools: this.#pools,
+      arenas: this.#arenas,
+      foreignPages: this.#foreignPages,
+      end: this.#heap.memory.buffer.byteLength,
+      isLive: (address: number, owner: PoolModel) => this.#live.get(address)?.owner === owner,
+    };
+    return badAddress(surroundings, model, b, c);
+  }
+
+  /** After every command: the heap's figures are the model's. */
   #checkEverything(): void {
-    for (const model of this.#pools) {
-      const { pool } = model;
-      const stats = pool.stats();
-      const what = `pool ${model.id} of ${model.size} bytes: `;
-      same(`${what}outstanding`, pool.outstanding, model.live.length);
-      same(`${what}stats().outstanding`, stats.outstanding, model.live.length);
-      same(`${what}allocs`, stats.allocs, model.allocs);
-      same(`${what}frees`, stats.frees, model.frees);
-      same(`${what}slabHits`, stats.slabHits, model.slabHits);
-      same(`${what}reserveHits`, stats.reserveHits, model.reserveHits);
-      same(`${what}failures`, stats.failures, model.failures);
-      if (stats.slabs < model.slabs) for (const freed of model.freed) freed.slabMayBeGone = true;
-      model.slabs = stats.slabs;
-      if (model.exited) continue;
-      same(`${what}currNr`, pool.currNr, model.currNr);
-      same(`${what}stats().currNr`, stats.currNr, model.currNr);
-      same(`${what}lowestCurrNr`, stats.lowestCurrNr, model.lowest);
-      same(`${what}isSaturated`, pool.isSaturated, model.currNr >= model.minNr);
-      if (pool.currNr + pool.outstanding < model.minNr) fail(`${what}the guarantee is broken`);
-      if (stats.slabBytes < (model.live.length + model.currNr) * model.size) fail(`${what}slabBytes is too small`);
-    }
+    for (const model of this.#pools) checkPool(model);
     const heap = this.#heap.stats();
     same("heap.stats().pools", heap.pools, this.#pools.length);
     same("heap.stats().arenas", heap.arenas, this.#arenas.length);
     if (heap.used > heap.bytes || heap.bytes > heap.maximum) fail("the heap has more than it may have");
     this.#expectSound();
   }
-
-  /** Something that must not be freed in this pool now, and what may be said of it. */
-  #badAddress(
-    model: PoolModel,
-    b: number,
-    c: number,
-  ): { readonly kind: string; readonly value: unknown; readonly codes: readonly string[] } | undefined {
-    const closed = model.exited ? ["ERR_CLOSED"] : undefined;
-    const mine = model.live[c % Math.max(1, model.live.length)];
-    const others = this.#pools.filter((other) => other !== model && other.live.length > 0);
-    const other = others[c % Math.max(1, others.length)];
-    const theirs = other?.live[(c >> 4) % Math.max(1, other.live.length)];
-    switch (b % 8) {
-      case 0: {
-        // the one freed last is the most likely to be confused with a live one
-        const freed = model.freed.at(-1 - (c % Math.max(1, model.freed.length)));
-        if (freed === undefined || this.#isSomewhere(freed.address, model)) return undefined;
-        const codes = freed.slabMayBeGone
-          ? ["ERR_DOUBLE_FREE", "ERR_INVALID_ADDRESS", "ERR_FOREIGN_FREE", "ERR_INTERIOR_FREE", "ERR_MISALIGNED_FREE"]
-          : ["ERR_DOUBLE_FREE"];
-        return { kind: "double free", value: freed.address, codes: closed ?? codes };
-      }
-      case 1:
-      case 2: {
-        if (mine === undefined || model.size < 2) return undefined;
-        const offset = 1 + ((c * 31 + b) % (model.size - 1));
-        const code = offset % model.align === 0 ? "ERR_INTERIOR_FREE" : "ERR_MISALIGNED_FREE";
-        return { kind: `${offset} into an element`, value: mine + offset, codes: closed ?? [code] };
-      }
-      case 3: {
-        if (mine === undefined || model.size <= model.align) return undefined;
-        const steps = Math.ceil(model.size / model.align) - 1;
-        const offset = model.align * (1 + (c % steps));
-        return { kind: `${offset} into an element`, value: mine + offset, codes: closed ?? ["ERR_INTERIOR_FREE"] };
-      }
-      case 4: {
-        if (other === undefined || theirs === undefined) return undefined;
-        const offset = c % 2 === 0 ? 0 : (c >> 3) % other.size;
-        return {
-          kind: `${offset} into a foreign element`,
-          value: theirs + offset,
-          codes: closed ?? ["ERR_FOREIGN_FREE"],
-        };
-      }
-      case 5: {
-        const arena = this.#arenas[c % Math.max(1, this.#arenas.length)];
-        const block = arena?.blocks[(c >> 3) % Math.max(1, arena.blocks.length)] ?? this.#foreignPages[0];
-        if (block === undefined) return undefined;
-        const value = block.address + (c % 2 === 0 ? 0 : (c >> 5) % block.bytes);
-        return { kind: "memory that is no pool's", value, codes: closed ?? ["ERR_INVALID_ADDRESS"] };
-      }
-      case 6: {
-        const end = this.#heap.memory.buffer.byteLength;
-        const values = [end, end + 16, end + c, end + c * PAGE, 2 ** 32 - 1 - c, 2 ** 31 + c, (mine ?? end) + 2 ** 31];
-        const value = values[(b >> 3) % values.length]! % 2 ** 32;
-        return value < end ? undefined : { kind: "out of range", value, codes: closed ?? ["ERR_INVALID_ADDRESS"] };
-      }
-      default: {
-        const garbage = nonAddresses(mine ?? theirs ?? 64);
-        const [kind, value] = garbage[c % garbage.length]!;
-        return { kind, value, codes: closed ?? ["ERR_INVALID_ADDRESS"] };
-      }
-    }
-  }
-
-  /** Whether an address that this pool once freed is now the start of an element of its own. */
-  #isSomewhere(address: number, model: PoolModel): boolean {
-    return this.#live.get(address)?.owner === model;
-  }
-}
-
-function raise(error: unknown): never {
-  throw error;
 }

@@ -1,4 +1,4 @@
-/** The package as its users get it: packed, then installed into an empty project, without a network. */
+/** The package as users get it: packed, then installed into an empty project, without a network. */
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ export const root: string = fileURLToPath(new URL("../..", import.meta.url));
 /** Without what `npm test` tells its children, which would lead an npm in here back to this package. */
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
 
-/** Runs a command to its end; what it printed. On failure, the error's message has all of it. */
+/** Runs a command to its end; returns its output. On failure, the error's message has the output. */
 export async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
   try {
     const { stdout } = await promisify(execFile)(command, args, { cwd, env: environment, maxBuffer: 2 ** 26 });

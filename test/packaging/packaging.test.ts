@@ -1,4 +1,4 @@
-/** The package: what is in it, and that it serves who installs it. */
+/** The package: its files, and programs that install it. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -19,31 +19,67 @@ async function program(name: string, text: string): Promise<unknown> {
   return JSON.parse(await run(installed.dir, node, name));
 }
 
-test("the tarball has what it should, and nothing else", () => {
-  const others = installed.files.filter((path) => !/^dist\/[\w/]+\.(js|js\.map|d\.ts)$/.test(path));
+test("the tarball has exactly the expected files", () => {
+  const others = installed.files.filter(
+    (path) => !/^dist\/[\w/-]+\.(js|js\.map|d\.ts)$|^docs\/bench\/[\w-]+\.svg$|^assembly\/\w+\/[\w-]+\.ts$/.test(path),
+  );
   expect(others.toSorted()).toEqual([
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
+    // For programs in AssemblyScript, with all that these import.
+    "assembly/index.ts",
+    "assembly/runtime.ts",
+    // For tools without exports: TypeScript's node10, and old bundlers.
+    "backend/package.json",
+    "build/control.shared.wasm",
     "build/core.checked.wasm",
+    "build/core.guarded.wasm",
     "build/core.imported.wasm",
     "build/core.shared.wasm",
     "build/core.wasm",
-    "docs/abi.h",
+    "build/inspect.imported.wasm",
+    "build/inspect.shared.wasm",
+    "build/libwasm_mempool.a",
+    "build/libwasm_mempool_malloc.a",
+    "build/libwasm_mempool_malloc_shared.a",
+    "build/libwasm_mempool_shared.a",
+    "build/malloc.shared.wasm",
+    "build/malloc.wasm",
+    "docs/benchmarks.md",
+    "docs/for-kernel-people.md",
+    "docs/guests.md",
+    "docs/hosts.md",
+    "docs/when-not.md",
+    "guests/assemblyscript/README.md",
+    "guests/rust/Cargo.toml",
+    "guests/rust/README.md",
+    "guests/rust/build.rs",
+    "guests/rust/src/error.rs",
+    "guests/rust/src/ffi.rs",
+    "guests/rust/src/global.rs",
+    "guests/rust/src/lib.rs",
+    "guests/rust/src/pool.rs",
+    "guests/zig/README.md",
+    "guests/zig/wasm_mempool.zig",
+    "include/wasm_mempool.h",
+    "include/wasm_mempool_malloc.h",
+    "inspect/package.json",
     "package.json",
+    "testing/package.json",
   ]);
   expect(installed.files).toEqual(
-    expect.arrayContaining(["dist/index.js", "dist/index.d.ts", "dist/generated/wasm.js"]),
+    expect.arrayContaining(["dist/index.js", "dist/index.d.ts", "dist/generated/plain.js"]),
   );
 });
 
-test("it brings no dependency", async () => {
+test("the package has no dependency", async () => {
   const lock = JSON.parse(await readFile(join(installed.dir, "package-lock.json"), "utf8")) as { packages: object };
   expect(Object.keys(lock.packages)).toEqual(["", "node_modules/wasm-mempool"]);
 });
 
-test("import", async () => {
+test("Node imports the package", async () => {
   await place(installed, smoke, "smoke.mjs");
   const elements = await program(
     "import.mjs",
@@ -53,7 +89,7 @@ test("import", async () => {
 });
 
 // Node requires ES modules since 20.19 and 22.12.
-test.skipIf(!process.features.require_module)("require", async () => {
+test.skipIf(!process.features.require_module)("Node requires the package", async () => {
   const freed = await program(
     "require.cjs",
     `const { create } = require("wasm-mempool");
@@ -65,21 +101,24 @@ test.skipIf(!process.features.require_module)("require", async () => {
   expect(freed).toEqual({ element: true, outstanding: 0 });
 });
 
-test("the .wasm files: for createHeap, and for any other host", async () => {
+test("the .wasm files serve createHeap and other hosts", async () => {
   const freed = await program(
     "wasm.mjs",
     `import { readFileSync } from "node:fs";
      import { fileURLToPath } from "node:url";
-     import { createHeap } from "wasm-mempool";
+     import { createHeap, createSharedHeap } from "wasm-mempool";
+     import "wasm-mempool/inspect";
      const compile = (name) =>
        new WebAssembly.Module(readFileSync(fileURLToPath(import.meta.resolve("wasm-mempool/" + name))));
      const answers = {};
      for (const [name, options] of [
        ["core.wasm", {}],
-       ["core.imported.wasm", { memory: new WebAssembly.Memory({ initial: 1 }) }],
-       ["core.shared.wasm", { shared: true }],
+       ["core.imported.wasm", { memory: new WebAssembly.Memory({ initial: 1 }), grows: true }],
+       ["core.shared.wasm", { control: compile("control.shared.wasm") }],
+       ["core.checked.wasm", {}],
      ]) {
-       const pool = createHeap({ module: compile(name), ...options }).create({ size: 64, minNr: 1 });
+       const make = /shared|checked/.test(name) ? createSharedHeap : createHeap;
+       const pool = make({ module: compile(name), ...options }).create({ size: 64, minNr: 1 });
        pool.free(pool.alloc());
        answers[name] = pool.stats().frees;
      }
@@ -89,11 +128,17 @@ test("the .wasm files: for createHeap, and for any other host", async () => {
      answers.bare = core.mempool_free(pool, core.mempool_alloc(pool));
      console.log(JSON.stringify(answers));`,
   );
-  expect(freed).toEqual({ "core.wasm": 1, "core.imported.wasm": 1, "core.shared.wasm": 1, bare: 0 });
+  expect(freed).toEqual({
+    "core.wasm": 1,
+    "core.imported.wasm": 1,
+    "core.shared.wasm": 1,
+    "core.checked.wasm": 1,
+    bare: 0,
+  });
 });
 
-test("the package's own files are nobody's to import", async () => {
-  await writeFile(join(installed.dir, "deep.mjs"), 'import "wasm-mempool/dist/pool.js";');
+test("programs cannot import internal files", async () => {
+  await writeFile(join(installed.dir, "deep.mjs"), 'import "wasm-mempool/dist/pool/pool.js";');
   await expect(run(installed.dir, node, "deep.mjs")).rejects.toThrow("ERR_PACKAGE_PATH_NOT_EXPORTED");
 });
 
@@ -101,13 +146,15 @@ test.each(["nodenext", "bundler"])("the types serve a strict project, resolved a
   await writeFile(
     join(installed.dir, "consumer.ts"),
     `import { create, createHeap, pointer, flexible, struct, u64, type Pool } from "wasm-mempool";
+     import { faults } from "wasm-mempool/testing";
      const Bio = struct({ sector: u64, bios: flexible(pointer()) });
      const heap = createHeap({ initial: 65536 });
-     const pool: Pool = create({ size: (disks: number) => Bio.offsetof("bios", disks), data: 3, minNr: 2, heap });
+     const pool: Pool<unknown, number> = create({ size: (disks: number) => Bio.offsetof("bios", disks), data: 3, minNr: 2, heap });
      const bio = Bio.at(heap, pool.alloc());
      const sector: bigint = bio.sector;
      // @ts-expect-error there is no such field
      bio.sectors;
+     faults(pool, { nth: 1 });
      export { sector };`,
   );
   const module = resolution === "bundler" ? "esnext" : resolution;
@@ -134,16 +181,20 @@ test("publint finds nothing", async () => {
 test("are-the-types-wrong finds nothing", async () => {
   const attw = "node_modules/@arethetypeswrong/cli/dist/index.js";
   // The .wasm files are bytes to load, and what importing them gives differs from host to host: there is no type for it.
-  const bytes = ["core.wasm", "core.imported.wasm", "core.shared.wasm", "core.checked.wasm"];
+  const { exports } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { exports: object };
+  const bytes = Object.keys(exports).filter((name) => name.endsWith(".wasm"));
   await run(
     root,
     node,
     attw,
     installed.tarball,
-    "--profile",
-    "esm-only",
+    // That CommonJS gets an ES module is so on purpose.
+    "--ignore-rules",
+    "cjs-resolves-to-esm",
     "--no-color",
     "--exclude-entrypoints",
-    ...bytes,
+    ...bytes.map((name) => name.replace("./", "")),
+    // asc finds it by its folder, and knows no exports; an editor reads it as TypeScript.
+    "assembly",
   );
 });

@@ -1,7 +1,10 @@
 /** The same smoke test on every runtime, one after the other. `npm run test:runtimes` installs them first. */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { runProgram } from "../outside/endings-program.ts";
+import { cellsOf, expected } from "../outside/endings-run.ts";
+import type { Ending } from "../outside/endings-table.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const bin = (path: string): string => `${here}node_modules/${path}`;
@@ -16,7 +19,7 @@ const runtimes: readonly { name: string; path: string; version: RegExp; args: re
   { name: "Deno", path: bin("@deno/linux-x64-glibc/deno"), version: /^deno 2\./, args: ["run", "--no-prompt"] },
 ];
 
-/** What the runtimes so far have said. */
+/** The results of the runtimes so far. */
 const seen = new Set<string>();
 
 test.each(runtimes)("$name", ({ path, version, args }) => {
@@ -32,4 +35,24 @@ test.each(runtimes)("$name", ({ path, version, args }) => {
     async: elements["plain"],
   });
   expect(seen.add(JSON.stringify(elements)).size).toBe(1);
+});
+
+const nodes: readonly Ending[] = ["detach", "return", "throw", "reject", "exit", "terminate", "memory"];
+/** The endings of each runtime. Only Node's workers have a memory limit; Deno's return only after `detach`. */
+const exist: Readonly<Record<string, readonly Ending[]>> = {
+  Bun: nodes.filter((ending) => ending !== "memory"),
+  Deno: nodes.filter((ending) => ending !== "memory" && ending !== "return"),
+};
+
+describe.each(runtimes.slice(1))("what a thread owns when it ends, on $name", ({ name, path, args }) => {
+  const endings = exist[name] ?? nodes;
+  test.each(endings)("by %s, leaves nothing behind", async (ending) => {
+    // Deno asks before it reads a worker's file.
+    const cells = await runProgram(path, name === "Deno" ? [...args, "--allow-read"] : args, [ending]);
+    const right = cellsOf([ending]).map(({ row }) => {
+      const cell = cells.find(({ owned }) => owned === row.owned)!;
+      return expected(row, ending, cell);
+    });
+    expect(new Map(cells.map((cell) => [cell.owned, cell]))).toEqual(new Map(right.map((cell) => [cell.owned, cell])));
+  });
 });

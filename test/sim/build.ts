@@ -1,17 +1,17 @@
 /**
- * Builds the core, or any other AssemblyScript, for the search: a module that can be stopped before every atomic
- * operation and taken up again (Asyncify). In the `race` variant it also reports each plain load and store.
+ * Builds the core, or any other AssemblyScript, for the search: a module that can stop before every atomic
+ * operation and resume (Asyncify). In the `race` variant it also reports each plain load and store.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { main } from "assemblyscript/asc";
 import binaryen from "binaryen";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const OUT = join(ROOT, "build/sim");
-/** What may stop a thread; the race variant may also be stopped at plain loads and stores. */
+/** The imports at which a thread may stop; in the race variant also plain loads and stores. */
 const STOPS = "env.sched,env.sim_wait,env.sim_notify";
 const PLAIN_STOPS = ",env.load_ptr,env.store_val_i32,env.store_val_i64,env.store_val_f32,env.store_val_f64";
 
@@ -25,21 +25,25 @@ export interface Site {
 
 export interface SimBuild {
   readonly module: WebAssembly.Module;
-  /** By the number that load_ptr and store_ptr are called with; empty unless this is the race variant. */
+  /** By the number that load_ptr and store_ptr get; empty except in the race variant. */
   readonly sites: readonly Site[];
 }
 
 export interface BuildOptions {
-  /** The file that has the exports; what it imports must be in the same folder or below, or in assembly/. */
+  /** The file with the exports; its imports must be in the same folder or below, or in assembly/. */
   readonly entry?: string;
   readonly race?: boolean;
-  /** With every free a swap: the checked build. */
+  /** A build with malloc. */
+  readonly malloc?: boolean;
+  /** The checked build, in which every free is a compare-exchange. */
   readonly checked?: boolean;
 }
 
 function digest(entry: string): string {
   const hash = createHash("sha256").update(entry);
-  for (const folder of new Set([dirname(entry), join(ROOT, "assembly")])) {
+  // An entry of the core, or of a mutant, lies in the folder abi/ beside the other layers.
+  const own = basename(dirname(entry)) === "abi" ? dirname(dirname(entry)) : dirname(entry);
+  for (const folder of new Set([own, join(ROOT, "assembly")])) {
     const files = readdirSync(folder, { recursive: true }).map(String);
     for (const file of files.filter((name) => name.endsWith(".ts")).toSorted()) {
       hash.update(file).update(readFileSync(join(folder, file)));
@@ -52,15 +56,18 @@ function digest(entry: string): string {
 /** The module, from build/sim/NAME.wasm if nothing has changed since. */
 export async function build(
   name: string,
-  { entry, race = false, checked = false }: BuildOptions = {},
+  { entry, race = false, checked = false, malloc = false }: BuildOptions = {},
 ): Promise<SimBuild> {
-  const file = entry ?? join(ROOT, "assembly/shared.ts");
+  const file = entry ?? join(ROOT, "assembly/abi/shared.ts");
   const stem = join(OUT, race ? `${name}.race` : name);
   const version = digest(file);
   if (!existsSync(`${stem}.json`) || readList(stem).version !== version) {
     mkdirSync(OUT, { recursive: true });
-    const { binary, sites } = instrument(await compile(file, race, checked), race);
-    // Several test files may build the same at the same time.
+    const { binary, sites } = instrument(
+      await compile(file, race, [...(checked ? ["CHECK_FREES=1"] : []), ...(malloc ? ["SIM_MALLOC=1"] : [])]),
+      race,
+    );
+    // Several test files may build the same module at the same time.
     write(`${stem}.wasm`, binary);
     write(`${stem}.json`, JSON.stringify({ version, sites }));
   }
@@ -77,20 +84,20 @@ function write(path: string, data: Uint8Array | string): void {
   renameSync(temporary, path);
 }
 
-/** The optimized module as text: only so do the lines of the source reach binaryen. */
-async function compile(entry: string, race: boolean, checked: boolean): Promise<string> {
+/** The optimised module as text: the only form in which binaryen gets the source lines. */
+async function compile(entry: string, race: boolean, defines: readonly string[]): Promise<string> {
   let text = "";
   const args = [relative(ROOT, entry), "--baseDir", ROOT, "--target", "shared", "--use", "SIM=1", "--debug"];
-  if (checked) args.push("--use", "CHECK_FREES=1");
+  for (const define of defines) args.push("--use", define);
   args.push("--sourceMap", "--outFile", "sim.wasm", "--textFile", "sim.wast");
-  // A fill or copy is then a loop of stores, which are reported.
+  // A fill or copy is then a loop of stores, and each is reported.
   if (race) args.push("--disable", "bulk-memory");
   const { error, stderr } = await main(args, {
     readFile: (path, folder) => {
       const at = resolve(folder, path);
       if (!existsSync(at)) return null;
       const contents = readFileSync(at, "utf8");
-      // Optimizing again and again, until nothing gets smaller, takes most of the time.
+      // Optimising until nothing gets smaller takes most of the time.
       return path === "asconfig.json" ? contents.replace('"converge": true', '"converge": false') : contents;
     },
     writeFile: (path, contents) => {
@@ -102,7 +109,7 @@ async function compile(entry: string, race: boolean, checked: boolean): Promise<
 }
 
 function instrument(text: string, race: boolean): { binary: Uint8Array; sites: Site[] } {
-  // All virtual threads are in one real one: the memory need not be shared, and is faster if it is not.
+  // All virtual threads run in one real thread: the memory need not be shared, and is faster unshared.
   const module = binaryen.parseText(text.replace(/(\(memory \$\S+ \d+ \d+) shared\)/, "$1)"));
   const { Atomics, BulkMemory, BulkMemoryOpt, MutableGlobals, NontrappingFPToInt, SignExt } = binaryen.Features;
   module.setFeatures(Atomics | BulkMemory | BulkMemoryOpt | MutableGlobals | NontrappingFPToInt | SignExt);
@@ -114,11 +121,11 @@ function instrument(text: string, race: boolean): { binary: Uint8Array; sites: S
   binaryen.setPassArgument("asyncify-imports", race ? STOPS + PLAIN_STOPS : STOPS);
   binaryen.setOptimizeLevel(2);
   binaryen.setShrinkLevel(0);
-  // The names of functions are for the messages of traps.
+  // The messages of traps need the functions' names.
   binaryen.setDebugInfo(true);
   module.runPasses(["asyncify"]);
   module.optimize();
-  // A run begins with all globals as they were after the setup.
+  // A run restores all globals to their values after the setup.
   for (let i = 0; i < module.getNumGlobals(); i++) {
     const { name, mutable } = binaryen.getGlobalInfo(module.getGlobalByIndex(i)) as { name: string; mutable: boolean };
     if (mutable) module.addGlobalExport(name, `global:${name}`);
@@ -129,7 +136,7 @@ function instrument(text: string, race: boolean): { binary: Uint8Array; sites: S
   return { binary, sites };
 }
 
-/** What each number stands for, read from the text of the instrumented module. */
+/** The site of each number, read from the text of the instrumented module. */
 function readSites(text: string): Site[] {
   const sites: Site[] = [];
   let name = "";
@@ -147,6 +154,6 @@ function readSites(text: string): Site[] {
       store = undefined;
     }
   }
-  // Numbers of what is neither a load nor a store.
+  // Some numbers stand for neither a load nor a store.
   return Array.from(sites, (site) => site ?? { name: "", where: "", atomic: true, store: false });
 }

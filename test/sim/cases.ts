@@ -1,36 +1,39 @@
-/** What threads do to each other in the core, in cases small enough to be searched. */
-// A script stands where it is used, like the others of its case.
+/** Threads that meet in the core, in cases small enough to search. */
+// Each script is written where its case uses it.
 /* oxlint-disable unicorn/consistent-function-scoping */
-import { call, changed, look, post, take, type Run } from "./machine.ts";
+import { call, changed, look, post, take, type Run } from "./script.ts";
 import {
   alloc,
   allocAndFree,
   free,
   heir,
-  secondHeir,
   NONE,
   idle,
   inLine,
   inLineUntil,
+  leave,
   results,
   sound,
   usual,
   wait,
   CLOSED,
-  closing,
   ENDED,
   ended,
   exit,
   WAITING,
   type Context,
   type Part,
-  type Shape,
   type CoreCase,
   type View,
 } from "./parts.ts";
+import { ending } from "./exits.ts";
 import { sizing } from "./sizing.ts";
+import { large } from "./large.ts";
+import { exits } from "./exits.ts";
+import { deathPoints } from "./death-points.ts";
+import { waits } from "./waits.ts";
 
-/** Whether the reserve has `count` elements. */
+/** Checks that the reserve has `count` elements. */
 const reserveFull = (count: number): Partial<CoreCase> => ({
   check: ({ checker, cores, context, memory, results: list }) => {
     if (list.some((result) => typeof result !== "number" || result < 0)) return `results ${list.join()}`;
@@ -41,13 +44,6 @@ const reserveFull = (count: number): Partial<CoreCase> => ({
   },
 });
 
-/** Leaves the line. */
-function* leave({ context, notes }: View, t: number, place: number): Part {
-  const element = yield call("mempool_wait_end", context.handles[t]!, place);
-  if (element) notes.push(element);
-  return element;
-}
-
 /** mempool_alloc_bulk. */
 function* bulk({ context, notes }: View, t: number, count: number): Part {
   const array = yield call("heap_scratch");
@@ -57,7 +53,7 @@ function* bulk({ context, notes }: View, t: number, count: number): Part {
   return done;
 }
 
-/** For scripts after which thread a has left, and thread b has waited for an element. */
+/** The check of a case in which thread a leaves, and thread b waits for an element. */
 function leftIsWell(run: Run<Context>): string | void {
   const { cores, context, notes } = run;
   if (!notes[1]!.length) return "nothing for b";
@@ -68,24 +64,12 @@ function leftIsWell(run: Run<Context>): string | void {
   return left ? `${left} elements out at the end` : sound(run, 1);
 }
 
-/** heap_trim. */
-function* trimming(): Part {
-  yield call("heap_trim");
-  return 0;
-}
-
 /** A case in which thread a leaves, and thread b waits for an element. */
 function leaving(...parameters: Parameters<typeof usual>): CoreCase {
   return { ...usual(...parameters), check: leftIsWell };
 }
 
-/** A case in which the pool ends. */
-function ending(name: string, shape: Shape, threads: ((view: View) => Part)[], more: Partial<CoreCase> = {}): CoreCase {
-  const { check } = more;
-  return { ...usual(name, shape, threads, more), check: (run) => check?.(run) ?? closing(run) };
-}
-
-/** Only the checked build tells the two apart. */
+/** Only the checked build refuses one of the two frees. */
 export const freedTwice: CoreCase = usual(
   "two frees at the same instant",
   { held: 1 },
@@ -95,13 +79,14 @@ export const freedTwice: CoreCase = usual(
 
 export const cases: readonly CoreCase[] = [
   ...sizing,
+  ...large,
   usual("alloc and free", {}, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),
   usual("alloc and free, warm", { warm: 2 }, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),
   usual(
     "the last two",
     { maxNr: 2 },
     [(a) => alloc(a, 0), (b) => alloc(b, 1)],
-    // Who looks while the other has the only slab in its hands finds nothing. It would not wait for it.
+    // A thread finds nothing while the other holds the only slab, since it does not wait for that.
     results((a, b) => a !== 0 || b !== 0),
   ),
   usual(
@@ -129,7 +114,7 @@ export const cases: readonly CoreCase[] = [
     ],
     results((a, b) => a === 0 && b === 0),
   ),
-  // Two at the same time are not told apart.
+  // At the same instant, both frees may succeed.
   usual(
     "double free",
     { held: 1 },
@@ -175,20 +160,20 @@ export const cases: readonly CoreCase[] = [
     ...usual("exit and the last free", { held: 1 }, [
       function* a(view) {
         const result = yield* free(view, 0, view.context.elements[0]!);
-        // What a thread does that has nothing to do.
-        if (result === 0) yield call("heap_settle");
+        // An idle thread does this.
+        if (result === 0) yield call("heap_idle");
         return result;
       },
       function* b({ context }) {
         return yield call("mempool_exit", context.handles[1]!);
       },
     ]),
-    // Exit ends the pool, or the free after it, or the look around of a thread that had the element cached.
+    // The pool ends in exit, in the free after it, or when the thread that cached the element settles.
     check: (run) => {
       const [a, b] = run.results as number[];
       if (a !== 0 && a !== 1) return `results ${a}, ${b}`;
       if (a === 0 && b !== 0) {
-        run.cores[0]!["heap_settle"]!();
+        run.cores[0]!["heap_idle"]!();
         if (!run.cores[0]!["mempool_ended"]!(run.context.handles[0]!)) return "the pool has not ended";
       }
       return sound(run);
@@ -240,7 +225,7 @@ export const cases: readonly CoreCase[] = [
     { fatal: 0, mode: { preemptions: 1 } },
   ),
   usual(
-    "death while freeing for who waits",
+    "death while freeing for a waiter",
     { maxNr: 1, held: 1 },
     [
       (a) => free(a, 0, a.context.elements[0]!),
@@ -305,7 +290,7 @@ export const cases: readonly CoreCase[] = [
         return element;
       },
       function* b(view) {
-        yield call("heap_settle");
+        yield call("heap_idle");
         return yield* free(view, 1, yield take("element"));
       },
     ],
@@ -335,10 +320,22 @@ export const cases: readonly CoreCase[] = [
     results((a, b) => a === ENDED || b === 0),
   ),
 
+  ending(
+    "exit and the last free, of a slab with more free elements",
+    { maxNr: 2, held: 1 },
+    [
+      function* a(view) {
+        return ended(yield* free(view, 0, view.context.elements[0]!));
+      },
+      (b) => exit(b, 1),
+    ],
+    results((a, b) => a === ENDED || b === 0),
+  ),
+
   /* ---- slabs ---- */
   usual(
     "a slab comes back to the stack",
-    // Two slabs, each with one to give.
+    // Two slabs, each with one free element.
     { size: 2016, maxNr: 4, kept: 2, between: 2 },
     [
       (a) => alloc(a, 0),
@@ -417,7 +414,7 @@ export const cases: readonly CoreCase[] = [
     { ...results((_, b) => b > CLOSED), mode: { preemptions: 3 } },
   ),
   usual(
-    "two in line, served in order",
+    "two waiters, served in order",
     { maxNr: 2, held: 2 },
     [
       function* a(view) {
@@ -442,7 +439,7 @@ export const cases: readonly CoreCase[] = [
     { ...results((_, b, c) => b > CLOSED && c > CLOSED), mode: { preemptions: 2 } },
   ),
   usual(
-    "a ticket that was kept",
+    "a sequence number that was kept",
     { maxNr: 1, held: 1 },
     [
       function* a(view) {
@@ -513,7 +510,7 @@ export const cases: readonly CoreCase[] = [
     ),
   ),
   usual(
-    "a hoard is given up when another asks",
+    "a thread returns its cached elements when another asks",
     { maxNr: 32, kept: 30, held: 2 },
     [
       function* a(view) {
@@ -526,7 +523,7 @@ export const cases: readonly CoreCase[] = [
     { ...results((_, b, c) => b !== 0 && c !== 0), mode: { preemptions: 2 } },
   ),
   usual(
-    "a hoard is given up while a third has the lists",
+    "a thread returns its cached elements while a third has the lists",
     { maxNr: 16, kept: 15, held: 1 },
     [
       function* a(view) {
@@ -540,7 +537,7 @@ export const cases: readonly CoreCase[] = [
     ],
     { ...results((_, b) => b !== 0), mode: { preemptions: 2 } },
   ),
-  // Both may get nothing: one may look while a bulk holds what it will give back, for want of the other.
+  // Both may get nothing: the bulk holds an element, lacks the second, and returns the first after the other thread has looked.
   usual("bulk and one", { maxNr: 2 }, [(a) => bulk(a, 0, 2), (b) => alloc(b, 1)], {
     ...results((a, b) => a === 0 || b === 0),
     mode: { preemptions: 3 },
@@ -549,204 +546,7 @@ export const cases: readonly CoreCase[] = [
     mode: { preemptions: 3 },
   }),
 
-  /* ---- exit ---- */
-  ...["mempool_alloc", "mempool_alloc_preallocated"].map((how) =>
-    ending(`exit while another is in ${how}`, { minNr: 1 }, [
-      (a) => exit(a, 0),
-      function* b(view) {
-        const element = yield* alloc(view, 1, how);
-        return element ? ended(yield* free(view, 1, element)) : 0;
-      },
-    ]),
-  ),
-  ending("exit while another waits", { maxNr: 1, held: 1 }, [
-    function* a(view) {
-      const result = yield* exit(view, 0);
-      return ended(yield* free(view, 0, view.context.elements[0]!)) || result;
-    },
-    (b) => wait(b, 1),
-  ]),
-  ending(
-    "exit while another waits without a thread that blocks",
-    { maxNr: 1, kept: 1 },
-    [(a) => exit(a, 0), (b) => inLineUntil(b, 1)],
-    results((_, b) => b === CLOSED),
-  ),
-  ending(
-    "exit while two free",
-    { held: 2, minNr: 1 },
-    [
-      function* a(view) {
-        return ended(yield* free(view, 0, view.context.elements[0]!));
-      },
-      function* b(view) {
-        return ended(yield* free(view, 1, view.context.elements[1]!));
-      },
-      (c) => exit(c, 2),
-    ],
-    { mode: { preemptions: 2 } },
-  ),
-  ending(
-    "exit while one frees for another",
-    { held: 1, maxNr: 1 },
-    [
-      function* a(view) {
-        return ended(yield* free(view, 0, view.context.elements[0]!));
-      },
-      function* b(view) {
-        const element = yield* wait(view, 1);
-        return element ? ended(yield* free(view, 1, element)) : 0;
-      },
-      (c) => exit(c, 2),
-    ],
-    { mode: { preemptions: 2 } },
-  ),
-  ending("exit twice", { minNr: 1, kept: 1 }, [(a) => exit(a, 0), (b) => exit(b, 1)]),
-  ending("exit while another trims", { minNr: 1 }, [
-    (a) => exit(a, 0),
-    function* b() {
-      return yield call("heap_trim");
-    },
-  ]),
-  ending(
-    "create and end while another trims",
-    {},
-    [
-      function* a(view) {
-        const handle = yield call("mempool_create", 100, 8, 1, NONE);
-        if (handle) yield call("mempool_exit", handle);
-        yield* exit(view, 0);
-        return handle;
-      },
-      function* b() {
-        yield call("heap_trim");
-        return 0;
-      },
-    ],
-    { ...results((a) => a !== 0), mode: { preemptions: 2 } },
-  ),
-
-  /* ---- death ---- */
-  usual(
-    "death in taking from the reserve",
-    { minNr: 2, maxNr: 3 },
-    [
-      function* a(view) {
-        yield* alloc(view, 0, "mempool_alloc_preallocated");
-        return yield* allocAndFree(view, 0);
-      },
-      heir,
-    ],
-    { fatal: 0 },
-  ),
-  usual(
-    "death between magazine and slabs",
-    { maxNr: 32, held: 4 },
-    [
-      function* a(view) {
-        let last = 0;
-        for (const element of view.context.elements) last = yield* free(view, 0, element);
-        return last;
-      },
-      heir,
-    ],
-    { fatal: 0 },
-  ),
-  usual("death in trim", { warm: 2 }, [trimming, heir], { fatal: 0 }),
-  ...["mempool_detach", "heap_detach"].map((how) =>
-    usual(
-      `death in ${how}`,
-      { maxNr: 16, warm: 1, minNr: 1 },
-      [
-        function* a({ context }) {
-          return yield call(how, ...(how === "heap_detach" ? [] : [context.handles[0]!]));
-        },
-        heir,
-      ],
-      { fatal: 0 },
-    ),
-  ),
-  usual(
-    "death after being served",
-    { maxNr: 1 },
-    [
-      function* a(view) {
-        yield take("held");
-        return yield* wait(view, 0);
-      },
-      function* b(view) {
-        const element = yield call("mempool_alloc", view.context.handles[1]!);
-        yield post("held", element);
-        return yield* heir();
-      },
-      function* c(view) {
-        const element = yield take("held");
-        return yield* free(view, 2, element);
-      },
-    ],
-    { fatal: 0, mode: { preemptions: 1 } },
-  ),
-  usual(
-    "death of who has a hoard, while another waits",
-    { maxNr: 16, held: 1, kept: 15 },
-    [(a) => free(a, 0, a.context.elements[0]!), (b) => inLine(b, 1, heir)],
-    { fatal: 0, mode: { preemptions: 2 } },
-  ),
-  ending(
-    "death in exit",
-    { minNr: 1, maxNr: 16, warm: 1 },
-    [
-      (a) => exit(a, 0),
-      function* b(view) {
-        yield* heir();
-        return yield* exit(view, 1);
-      },
-    ],
-    { fatal: 0 },
-  ),
-  ending(
-    "death in the last free",
-    { minNr: 1, held: 1 },
-    [
-      function* a(view) {
-        return ended(yield* free(view, 0, view.context.elements[0]!));
-      },
-      function* b(view) {
-        yield* exit(view, 1);
-        return yield* heir();
-      },
-    ],
-    { fatal: 0, mode: { preemptions: 1 } },
-  ),
-  usual(
-    "death while a third works",
-    { minNr: 1, maxNr: 2 },
-    [(a) => allocAndFree(a, 0), heir, (c) => allocAndFree(c, 2)],
-    { fatal: 0, mode: { preemptions: 1 } },
-  ),
-  usual(
-    "death while a third works, warm",
-    { warm: 1 },
-    [
-      function* a(view) {
-        yield* alloc(view, 0);
-        return yield* allocAndFree(view, 0);
-      },
-      heir,
-      (c) => allocAndFree(c, 2),
-    ],
-    { fatal: 0, mode: { preemptions: 1 } },
-  ),
-  usual("death of who reaps", { minNr: 1, maxNr: 2 }, [(a) => allocAndFree(a, 0), heir, secondHeir], {
-    fatal: [0, 1],
-    mode: { preemptions: 0 },
-  }),
-  usual("death of who reaps who made a slab", {}, [(a) => allocAndFree(a, 0), heir, secondHeir], {
-    fatal: [0, 1],
-    mode: { preemptions: 0 },
-  }),
-  usual("two deaths", { minNr: 1, maxNr: 3 }, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1), secondHeir], {
-    fatal: [0, 1],
-    mode: { preemptions: 1 },
-  }),
+  ...waits,
+  ...exits,
+  ...deathPoints,
 ];

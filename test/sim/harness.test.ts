@@ -1,10 +1,11 @@
-/** The search finds what it should in small programs with known faults, and nothing in the same without. */
-// A script stands where it is used.
+/** The search finds the faults of small programs, and finds none once they are repaired. */
+// Each script is written where it is used.
 /* oxlint-disable unicorn/consistent-function-scoping */
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { build, type SimBuild } from "./build.ts";
-import { call, gone, post, take, type Action, type Case, type Machine, type Script } from "./machine.ts";
+import { type Machine } from "./machine.ts";
+import { call, gone, post, take, type Action, type Case, type Script } from "./script.ts";
 import { races } from "./race.ts";
 import { replay, search, type Explorer, type Options } from "./search.ts";
 
@@ -30,7 +31,7 @@ const plain = (threads: Script<unknown>[], more: Partial<Case> = {}): Case => ({
   ...more,
 });
 
-/** Thread a pops; thread b pops twice and gives the first back. No node may be had twice, or be lost. */
+/** Thread a pops; thread b pops twice and pushes the first node back. No node may be popped twice, or lost. */
 const stack = (kind: "stack" | "tagged"): Case =>
   plain(
     [
@@ -83,39 +84,39 @@ const modes: [string, Options][] = [
 ];
 
 describe.each(modes)("search: %s", (_, options) => {
-  test("a stack without a tag: ABA", () => {
+  test("finds ABA in a stack without a tag", () => {
     const { fault, complete } = search(toys, stack("stack"), options);
     expect(fault?.message).toMatch(/^nodes /);
     expect(complete).toBe(false);
-    // Its schedule does it again.
+    // The schedule replays it.
     expect(replay(toys, stack("stack"), fault!.schedule)).toEqual({ message: fault!.message, trace: fault!.trace });
     expect(fault!.trace).toMatch(/^ +\d+ [ab] change {2}0x0\/4 1 -> 2 {2}stack_pop\(\)$/m);
   });
 
-  test("a stack with a tag", () => {
+  test("finds no fault in a stack with a tag", () => {
     const outcome = search(toys, stack("tagged"), options);
     expect(outcome.fault).toBeUndefined();
     expect(outcome.complete).toBe(true);
     expect(outcome.schedules).toBeGreaterThan(10);
   });
 
-  test("a wake-up that is lost", () => {
+  test("finds a lost wake-up", () => {
     const toy = plain([calls(["sleepy_take"]), calls(["sleepy_give"])]);
     expect(search(toys, toy, options).fault?.message).toBe("deadlock: a sleeps at 0x408");
   });
 
-  test("a wake-up that is not lost", () => {
+  test("finds no fault where no wake-up is lost", () => {
     const takes = calls(["wakeful_take", Infinity], ["wakeful_take", Infinity]);
     const toy = plain([takes, calls(["wakeful_give"], ["wakeful_give"])]);
     expect(search(toys, toy, options).fault).toBeUndefined();
   });
 
-  test("an addition that is lost", () => {
+  test("finds a lost addition", () => {
     expect(search(toys, sum("torn_add"), options).fault?.message).toBe("lost");
     expect(search(toys, sum("whole_add"), options).fault).toBeUndefined();
   });
 
-  test("a death halfway", () => {
+  test("finds a death between two changes", () => {
     const { fault } = search(toys, move("carry"), options);
     expect(fault?.message).toBe("0 after the death of 0");
     expect(fault?.schedule).toMatch(/^a2xb/);
@@ -124,7 +125,7 @@ describe.each(modes)("search: %s", (_, options) => {
 });
 
 describe("search of all", () => {
-  test("both outcomes of a timeout", () => {
+  test("reaches both outcomes of a timeout", () => {
     const seen = new Set<unknown>();
     const toy = plain([calls(["wakeful_take", 5]), calls(["wakeful_give"])], {
       check: ({ results }) => void seen.add(results[0]),
@@ -133,7 +134,7 @@ describe("search of all", () => {
     expect([...seen].toSorted()).toEqual([0, 1]);
   });
 
-  test("of two that store and then look, one sees the other", () => {
+  test("reaches every outcome of two threads that store and then load", () => {
     const seen = new Set<string>();
     const toy = plain([calls(["see", 0]), calls(["see", 1])], {
       check: ({ results }) => void seen.add(results.join()),
@@ -142,12 +143,12 @@ describe("search of all", () => {
     expect([...seen].toSorted()).toEqual(["0,1", "1,0", "1,1"]);
   });
 
-  test("threads that have nothing to do with each other: one schedule", () => {
+  test("runs independent threads in one schedule", () => {
     const toy = plain([calls(["busy", 0, 9]), calls(["busy", 4, 9]), calls(["busy", 8, 9])]);
     expect(search(toys, toy)).toMatchObject({ complete: true, schedules: 1, cut: 0 });
   });
 
-  test("scripts wait for each other", () => {
+  test("lets scripts wait for each other", () => {
     const toy = plain([
       function* give() {
         yield post("box", yield call("add", 0, 5));
@@ -162,7 +163,7 @@ describe("search of all", () => {
     expect(search(toys, toy).fault?.message).toBe('deadlock: c waits for "another box"');
   });
 
-  test("between plain accesses: where asked, and before any store by who may die", () => {
+  test("stops between plain accesses on request", () => {
     expect(search(reporting, sum("plain_add"))).toMatchObject({ complete: true, schedules: 1 });
     expect(search(reporting, sum("plain_add"), { stops: /^plain_add \S+toys.ts:/ }).fault?.message).toBe("lost");
     expect(search(toys, move("carry_plainly")).fault).toBeUndefined();
@@ -170,7 +171,7 @@ describe("search of all", () => {
     expect(search(reporting, move("carry_safely")).fault).toBeUndefined();
   });
 
-  test.each([0, 1])("a loop that waits for another ends, or is a deadlock; it says so: %i", (told) => {
+  test.each([0, 1])("finds that a loop waits for a dead thread (the loop reports itself: %i)", (told) => {
     const lock: Case = plain([calls(["spin_add", told]), calls(["spin_add", told])], {
       check: ({ memory }) => (memory.getUint32(2048, true) === 2 ? undefined : "lost"),
     });
@@ -178,7 +179,7 @@ describe("search of all", () => {
     expect(search(toys, { ...lock, fatal: 0 }).fault?.message).toBe("deadlock: b spins at 0x804");
   });
 
-  test("a trap, an error in the check, and steps without end are faults", () => {
+  test("reports traps, errors of the check and endless runs as faults", () => {
     const message = (more: Partial<Case>, ...threads: Script<unknown>[]): string | undefined =>
       search(toys, plain(threads, more), { schedules: 10 }).fault?.message;
     expect(message({}, calls(["get", 1 << 20]))).toMatch(/^RuntimeError: memory access out of bounds < get$/);
@@ -186,11 +187,13 @@ describe("search of all", () => {
       throw new Error("not so");
     };
     expect(message({ check }, calls(["get", 0]))).toBe("Error: not so");
-    expect(message({ checkStep: () => "never" }, calls(["get", 0]))).toBe("never");
+    expect(message({ monitor: () => ({ begin() {}, step() {}, end: () => "never" }) }, calls(["get", 0]))).toBe(
+      "never",
+    );
     expect(message({}, calls(["busy", 0, 20_000]))).toBe("more than 10000 steps");
   });
 
-  /** Every choice at every step: the reduced search must not miss any outcome of it. */
+  /** Tries every choice at every step: the reduced search must not miss any of its outcomes. */
   class Every implements Explorer {
     readonly lateDeath = false;
     private readonly left: number[] = [];
@@ -211,7 +214,7 @@ describe("search of all", () => {
     }
   }
 
-  test("finds the outcomes of all schedules, in programs made at random", () => {
+  test("finds the outcomes of all schedules of random programs", () => {
     let state = 12345;
     const below = (n: number): number => {
       state = (Math.imul(state, 1103515245) + 12345) >>> 0;
@@ -263,27 +266,27 @@ describe("data races", () => {
   const find = (...threads: Script<unknown>[]): string | undefined =>
     search(reporting, plain(threads), { observer: races(reporting) }).fault?.message;
 
-  test("plain accesses that nothing orders", () => {
+  test("are found between unordered plain accesses", () => {
     expect(find(calls(["plain_add"]), calls(["plain_add"]))).toMatch(
       /^data race at 0x800: a's store in plain_add \S+toys.ts:\d+:2 and b's load in plain_add \S+toys.ts:\d+:\d+$/,
     );
   });
 
-  test("plain accesses under a lock, and atomic ones", () => {
+  test("are not found between plain accesses under a lock", () => {
     expect(find(calls(["locked_add"]), calls(["locked_add"], ["locked_add"]))).toBeUndefined();
     expect(find(calls(["torn_add"]), calls(["whole_add"]))).toBeUndefined();
   });
 
-  test("a plain access and an atomic one", () => {
+  test("are found between a plain and an atomic access", () => {
     expect(find(calls(["plain_add"]), calls(["whole_add"]))).toMatch(/^data race at 0x800: .*atomic (load|store)/);
   });
 
-  test("publishing", () => {
+  test("are not found where an atomic store publishes the data", () => {
     expect(find(calls(["fill", 1]), calls(["read"]))).toBeUndefined();
     expect(find(calls(["fill", 1]), calls(["read_early"]))).toMatch(/^data race at 0xc08: .* in read_early /);
   });
 
-  test("publishing between scripts, by a wake-up and by an end", () => {
+  test("are not found where a script's action publishes the data", () => {
     const first = (then: Action[]): Script<unknown> =>
       function* script() {
         yield call("plain_add");
@@ -300,7 +303,7 @@ describe("data races", () => {
     expect(find(first([post("done", 1)]), second([]))).toMatch(/^data race/);
   });
 
-  test("a guess is exempt, and what is declared", () => {
+  test("are not found in guesses", () => {
     expect(search(reporting, stack("tagged"), { observer: races(reporting) }).fault).toBeUndefined();
     const exempt = [
       { site: /^. *'s load in read_early /, reason: "for this test" },

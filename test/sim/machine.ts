@@ -1,181 +1,52 @@
 /**
- * Virtual threads: instances of one module over one memory, in one real thread. Before each atomic operation a thread may
- * be stopped (Asyncify) and another taken up, as a strategy says. All that a thread does from one such point to the next
- * is one step; it begins with the operation that the thread was stopped at.
+ * Virtual threads: instances of one module over one memory, in one real thread. Before each atomic operation a strategy may
+ * stop a thread (Asyncify) and resume another. A step is all that a thread does from one such point to the next; it begins
+ * with the operation at which the thread stopped.
  */
 import type { SimBuild } from "./build.ts";
+import {
+  LOAD,
+  STORE,
+  CHANGE,
+  WAIT,
+  WAKE,
+  TIMEOUT,
+  NOTIFY,
+  END,
+  DEATH,
+  PLAIN_STORE,
+  PLAIN_LOAD,
+  NAMES,
+  UNTIL_ZERO,
+  MAILBOXES,
+  type Exports,
+  type Action,
+  type Case,
+  type Monitor,
+  type Run,
+  type Observer,
+} from "./script.ts";
+import { Thread } from "./thread.ts";
 
-/* What a step begins with. The first four are told by the module (assembly/atomics.ts). */
-export const LOAD = 0;
-export const STORE = 1;
-export const CHANGE = 2;
-/** A load of what may be anybody's by now. */
-export const GUESS = 3;
-/** About to sleep, if the word is as expected. */
-export const WAIT = 4;
-export const WAKE = 5;
-export const TIMEOUT = 6;
-export const NOTIFY = 7;
-/** The thread is done. */
-export const END = 8;
-/** Of the thread in `fatal`: it does nothing from here on. */
-export const DEATH = 9;
-/* Plain ones, in the race variant: at the sites in `stops`, and before all stores of the thread that may die. */
-export const PLAIN_STORE = 10;
-export const PLAIN_LOAD = 11;
-const NAMES = [
-  "load",
-  "store",
-  "change",
-  "guess",
-  "wait",
-  "wake",
-  "timeout",
-  "notify",
-  "end",
-  "death",
-  "plain store",
-  "plain load",
-  "until 0",
-] as const;
-
-/** Of the module: a load in a loop that ends when it gives 0. Possible only then. */
-export const UNTIL_ZERO = 12;
-
-/** Addresses below 0 are not in memory: those of mailboxes, and -1 - thread for its end. */
-const MAILBOXES = -100;
-
-export type Exports = Readonly<Record<string, (...args: number[]) => number>>;
-
-/** What a script asks for; `yield` gives a number back. */
-export type Action =
-  | { readonly what: "call"; readonly name: string; readonly args: readonly number[] }
-  | { readonly what: "post"; readonly box: string; readonly value: number }
-  | { readonly what: "take"; readonly box: string }
-  | { readonly what: "gone"; readonly thread: number }
-  | { readonly what: "look"; readonly address: number }
-  | { readonly what: "changed"; readonly address: number; readonly value: number }
-  | { readonly what: "end" };
-
-/** Calls an export of this thread's instance: gives its result. */
-export const call = (name: string, ...args: number[]): Action => ({ what: "call", name, args });
-/** Publishes a value for `take`. */
-export const post = (box: string, value: number): Action => ({ what: "post", box, value });
-/** Waits until there is something in the box: gives it, and leaves it there. */
-export const take = (box: string): Action => ({ what: "take", box });
-/** Waits until the other thread is dead or done: gives 1 if dead. */
-export const gone = (thread: number): Action => ({ what: "gone", thread });
-
-/** Gives the word at an address. */
-export const look = (address: number): Action => ({ what: "look", address });
-/** Waits until the word is another: gives 1; or until all other threads are dead or done: gives 0. */
-export const changed = (address: number, value: number): Action => ({ what: "changed", address, value });
-
-export type Script<C> = (thread: ThreadView<C>) => Generator<Action, unknown, number>;
-
-/** What a script sees of its thread. */
-export interface ThreadView<C> {
-  readonly context: C;
-  /** New for each run: what the check is to know even if the thread dies. */
-  readonly notes: number[];
-}
-
-export interface Case<C = unknown> {
-  readonly name: string;
-  /** Runs once, outside the search: each run begins with the memory and the instances as this leaves them. */
-  readonly setup: (cores: readonly Exports[], memory: DataView) => C;
-  readonly threads: readonly Script<C>[];
-  /** The thread that may die, at any point; or those, each by itself. */
-  readonly fatal?: number | readonly number[];
-  /** How many sleeps of each thread may time out in a run; 1 by default. The others go on until somebody notifies. */
-  readonly timeouts?: number;
-  /** Wasm pages for the setup to use, from address 0; one by default. */
-  readonly pages?: number;
-  /** After each run. A text, or an error thrown, is a fault. The cores may be called. */
-  readonly check?: (run: Run<C>) => string | void;
-  /** Before each step. The cores must not be called. */
-  readonly checkStep?: (run: Run<C>) => string | void;
-  /** A name for an address, for traces. */
-  readonly label?: (address: number, context: C) => string | undefined;
-}
-
-export interface Run<C> {
-  readonly context: C;
-  readonly cores: readonly Exports[];
-  readonly memory: DataView;
-  /** What each script returned; undefined for one that died. */
-  readonly results: readonly unknown[];
-  readonly notes: readonly (readonly number[])[];
-  /** The thread that has died, or -1; the first of `deaths`. */
-  readonly dead: number;
-  readonly deaths: readonly number[];
-  /** The exports of the second module, if there is one. */
-  readonly checker: Exports | undefined;
-}
-
-/** Says who goes next. */
+/** Chooses the next thread. */
 export interface Strategy {
-  /** Whether a death after the end is to be a step: only partial-order reduction needs it. */
+  /** Whether a death after the thread's end is a step: only partial-order reduction needs that. */
   readonly lateDeath: boolean;
   /** One of the set bits of `enabled`, or -1 to give this run up. `current` is the thread that has just run, or -1. */
   choose(machine: Machine<never>, enabled: number, current: number): number;
 }
 
-/** Sees what a run does. */
-export interface Observer {
-  begin(): void;
-  event(thread: number, kind: number, address: number, bytes: number): void;
-  access(thread: number, site: number, address: number, bytes: number): void;
-  /** What was wrong, or undefined. */
-  end(): string | undefined;
-}
-
 class Fault extends Error {}
-
-class Thread<C> {
-  readonly number: number;
-  readonly stack: number;
-  core!: Exports;
-  globals: WebAssembly.Global[] = [];
-  saved: unknown[] = [];
-  script!: Generator<Action, unknown, number>;
-  action!: Action;
-  running!: (...args: number[]) => number;
-  view!: { context: C; notes: number[] };
-  result: unknown;
-  /** In a call, and out of the module. */
-  unwound = false;
-  rewinding = false;
-  asleep = false;
-  timeouts = 0;
-  /** Addresses and sizes of stores whose values are being computed. */
-  readonly stores: number[] = [];
-  /** The word it has read last, what was there, and how often in a row. */
-  readAt = -1;
-  readValue = 0;
-  reads = 0;
-  /** Its operations since it last wrote something. */
-  idle = 0;
-  /** Waits for another to write: that word, or, after a long loop, anything. */
-  spins: "" | "zero" | "word" | "any" | "change" = "";
-  /** How often it is let go on although nothing has changed: it may not be waiting after all. */
-  chances = 0;
-  /** The writes of all when it began to. */
-  writes = 0;
-
-  constructor(number: number, stack: number) {
-    this.number = number;
-    this.stack = stack;
-  }
-}
 
 const WASM_PAGE = 65536;
 const STACK = 8192;
-/** A run with more steps than this does not end. */
+/** A run with more steps than this counts as endless. */
 const LIMIT = 10_000;
-/** Who has read for so long without writing anything lets others go first. */
+/** The highest limit that a case may set. */
+const MOST = 100_000;
+/** A thread that has made this many operations without a write lets others go first. */
 const IDLE = 2000;
-/** And who has read one word so often, with nothing in between. */
+/** As does a thread that has read one word so often in a row. */
 const SAME = 16;
 const CHANCES = 100;
 
@@ -192,20 +63,20 @@ export class Machine<C> {
   readonly bytes: Int32Array;
   /** The steps so far. */
   steps = 0;
-  readonly by = new Int32Array(LIMIT);
-  readonly kinds = new Int32Array(LIMIT);
-  readonly addresses = new Int32Array(LIMIT);
-  readonly sizes = new Int32Array(LIMIT);
+  readonly by = new Int32Array(MOST);
+  readonly kinds = new Int32Array(MOST);
+  readonly addresses = new Int32Array(MOST);
+  readonly sizes = new Int32Array(MOST);
   /** The steps of all runs. */
   total = 0;
-  /** Who has died in this run, the first first. */
+  /** The threads that died in this run, in order. */
   deaths: number[] = [];
   observer: Observer | undefined;
-  /** Plain loads and stores at which to stop too: those that match `function file:line:column`. */
+  /** Also stop at plain loads and stores whose `function file:line:column` matches. */
   set stops(pattern: RegExp) {
     this.stopAt = this.sites.map(({ name: of, where, atomic }) => !atomic && pattern.test(`${of} ${where}`));
   }
-  /** With a list here, a line is added for each step from `traceFrom` on. */
+  /** If set, gets a line for each step from `traceFrom` on. */
   trace: string[] | undefined;
   traceFrom = 0;
 
@@ -219,12 +90,13 @@ export class Machine<C> {
   private mode: "inert" | "starting" | "running" = "inert";
   private enabled = 0;
   private chosen = -1;
-  /** Bits of the dead. */
+  /** A bit for each dead thread. */
   private dead = 0;
   private done = 0;
   private spinning = 0;
   private writes = 0;
   private readonly checker: Exports | undefined;
+  private monitor: Monitor | undefined;
   private readonly mail = new Map<string, number>();
   private readonly boxes: string[] = [];
   private traced: (() => void) | undefined;
@@ -266,13 +138,14 @@ export class Machine<C> {
     for (const thread of this.threads) thread.saved = thread.globals.map(({ value }) => value as unknown);
   }
 
-  /** One run. What was wrong with it, or undefined. */
+  /** Makes one run; returns its fault, if any, and whether it ran to the end. */
   run(strategy: Strategy): { fault: string | undefined; whole: boolean } {
     this.reset(strategy);
     let fault: string | undefined;
     let whole = false;
     try {
       this.mode = "starting";
+      this.monitor = this.test.monitor?.(this.context, this.memory);
       this.observer?.begin();
       for (const thread of this.threads) this.advance(thread, 0);
       this.mode = "running";
@@ -290,7 +163,7 @@ export class Machine<C> {
     return { fault, whole };
   }
 
-  /** The choices of the run, to be made again. */
+  /** The choices of the run, for a replay. */
   schedule(): string {
     let text = "";
     for (let i = 0; i < this.steps;) {
@@ -358,7 +231,7 @@ export class Machine<C> {
     }
   }
 
-  /** Chooses the next step. Whether it is one of the thread that asks, which then goes on at once. */
+  /** Chooses the next step. True if it is the asking thread's, which then goes on at once. */
   private pick(current: number): boolean {
     if (this.mode !== "running") return this.mode === "inert";
     this.traced?.();
@@ -366,11 +239,10 @@ export class Machine<C> {
       this.chosen = -1;
       if (this.spinning) this.release();
       if (!this.enabled) return false;
-      const wrong = this.test.checkStep?.(this.outcome());
-      if (wrong) throw new Fault(wrong);
+      this.monitor?.step();
       const next = this.strategy.choose(this as never, this.enabled, current);
       if (next < 0) return false;
-      if (this.steps === LIMIT) throw new Fault(`more than ${LIMIT} steps`);
+      if (this.steps === (this.test.limit ?? LIMIT)) throw new Fault(`more than ${this.steps} steps`);
       const kind = this.kind[next]!;
       const address = this.address[next]!;
       this.by[this.steps] = next;
@@ -395,7 +267,7 @@ export class Machine<C> {
     }
   }
 
-  /** Takes a thread up, with the step it was stopped at. */
+  /** Resumes a thread at the operation at which it stopped. */
   private resume(thread: Thread<C>): void {
     let value: number;
     if (thread.unwound) {
@@ -410,7 +282,7 @@ export class Machine<C> {
     this.advance(thread, value);
   }
 
-  /** Goes on with the script until another thread is to run. */
+  /** Runs the script until another thread's turn. */
   private advance(thread: Thread<C>, given: number): void {
     let value = given;
     while (true) {
@@ -419,6 +291,7 @@ export class Machine<C> {
       thread.action = done ? { what: "end" } : action;
       if (thread.action.what === "call") {
         thread.running = thread.core[thread.action.name]!;
+        this.monitor?.begin(thread.number, thread.action.name);
         value = this.enter(thread);
         if (thread.unwound) return;
         continue;
@@ -431,9 +304,9 @@ export class Machine<C> {
   }
 
   /**
-   * A thread that reads one word again and again, or reads on and on, is likely to wait for another thread: it goes on when
-   * another has written that word, or anything; or when nobody else can, a limited number of times. This keeps loops that
-   * wait for others finite. It leaves out schedules if the thread was not waiting. UNTIL_ZERO leaves out nothing.
+   * A thread that reads one word again and again, or never writes, probably waits for another thread. It goes on when another
+   * thread has written that word, or anything; or, a limited number of times, when no other thread can go on. So loops that
+   * wait for others stay finite. If the thread was not waiting, schedules are missed. UNTIL_ZERO misses none.
    */
   private look(thread: Thread<C>, kind: number, address: number): boolean {
     const value = this.words[address >> 2]!;
@@ -457,7 +330,7 @@ export class Machine<C> {
     return false;
   }
 
-  /** Lets those go on for whom something may have changed; and those that may not be waiting, if nobody else can. */
+  /** Enables spinning threads whose word may have changed; and, if no thread can go on, those that may not be waiting. */
   private release(): void {
     const last = (this.enabled & ((1 << this.killer) - 1)) === 0;
     for (let left = this.spinning; left; left &= left - 1) {
@@ -486,10 +359,14 @@ export class Machine<C> {
   }
 
   private enter(thread: Thread<C>): number {
-    const { args } = thread.action as Action & { what: "call" };
+    const { args, name: called } = thread.action as Action & { what: "call" };
     thread.unwound = false;
     const value = thread.running(...args);
     if (thread.unwound) thread.core["asyncify_stop_unwind"]!();
+    else {
+      const wrong = this.monitor?.end(thread.number, called, value);
+      if (wrong) throw new Fault(wrong);
+    }
     return value;
   }
 
@@ -515,13 +392,14 @@ export class Machine<C> {
     if (this.trace && this.steps + 50 >= this.traceFrom) this.stacks[number] = stackOf(thread.action);
   }
 
-  /** What a script's own step waits for and touches. */
+  /** Announces what a script's own step waits for and touches. */
   private announce(thread: Thread<C>, action: Action): void {
     if (action.what === "end") this.next(thread, END, -1 - thread.number, 1);
     else if (action.what === "post") this.next(thread, STORE, this.box(action.box), 1);
     else if (action.what === "take") this.next(thread, LOAD, this.box(action.box), 1, this.mail.has(action.box));
     else if (action.what === "gone") this.next(thread, LOAD, -1 - action.thread, 1, this.isGone(action.thread));
     else if (action.what === "look") this.next(thread, LOAD, action.address, 4);
+    else if (action.what === "poke") this.next(thread, STORE, action.address, 4);
     else if (action.what === "changed") {
       this.next(thread, LOAD, action.address, 4, false);
       thread.spins = "change";
@@ -532,6 +410,7 @@ export class Machine<C> {
   private perform({ action, number }: Thread<C>): number {
     if (action.what === "take") return this.mail.get(action.box)!;
     if (action.what === "gone") return Number(this.isDead(action.thread));
+    if (action.what === "poke") this.words.set(action.values, action.address >> 2);
     if (action.what === "look") return this.words[action.address >> 2]!;
     if (action.what === "changed") return Number(this.words[action.address >> 2] !== action.value);
     if (action.what === "post") this.mail.set(action.box, action.value);
@@ -567,7 +446,7 @@ export class Machine<C> {
     return MAILBOXES - index;
   }
 
-  /** Nobody can go on: it is a fault unless all have ended. */
+  /** No thread can go on: a fault unless all have ended. */
   private stuck(): string | undefined {
     const left = this.threads.filter(({ number }) => !this.isGone(number));
     if (!left.length) return undefined;
@@ -585,7 +464,7 @@ export class Machine<C> {
   }
 
   private imports(thread: Thread<C>, memory: WebAssembly.Memory): WebAssembly.ModuleImports {
-    /** Before a plain access. False: the thread is to leave the module now. */
+    /** Called before a plain access. False: the thread must leave the module now. */
     const access = (site: number, address: number, bytes: number): boolean => {
       if (thread.rewinding) this.rewound(thread);
       else if (this.stopsAt(thread.number, site)) {
@@ -595,7 +474,7 @@ export class Machine<C> {
       this.observer?.access(thread.number, site, address, bytes);
       return true;
     };
-    // A store's address is computed before its value; only then does it happen.
+    // A store computes its address, then its value, and then happens.
     const { stores } = thread;
     const storing = <T>(site: number, value: T): T => {
       if (this.mode !== "inert" && access(site, stores.at(-2)!, stores.at(-1)!)) stores.length -= 2;
@@ -661,7 +540,7 @@ export class Machine<C> {
     };
   }
 
-  /** Adds a line for the step, and what it made of the word once the step is over. */
+  /** Adds a line for the step, with the word before and after it. */
   private describe(next: number): void {
     const kind = this.kind[next]!;
     const address = this.address[next]!;
@@ -691,7 +570,7 @@ function valueAt(memory: DataView, address: number, bytes: number): string {
   return memory.getBigUint64(address, true).toString(16);
 }
 
-/** The functions a thread is in, as far as they have not been inlined. */
+/** The thread's stack of functions, without inlined ones. */
 function stackOf(action: Action): string {
   if (action.what !== "call") return action.what;
   return [`${action.name}(${action.args.join(", ")})`, ...framesOf(new Error("here")).toReversed().slice(1)].join(

@@ -1,12 +1,13 @@
 /**
- * Searches the cases for a given time, and says how far it came: `node --import tsx test/sim/main.ts --seconds N
- * [--case NAME] [--json]`. The time is shared out among the cases; what one does not need the others have.
+ * Searches the cases for a given time, and reports the progress: `node --import tsx test/sim/main.ts --seconds N
+ * [--case NAME] [--json]`. The cases share the time; a case gets the time that earlier ones did not need.
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, styleText } from "node:util";
 import { build } from "./build.ts";
 import { cases } from "./cases.ts";
+import { deathCases } from "./deaths.ts";
 import { matrix } from "./matrix.ts";
 import { report, search } from "./search.ts";
 
@@ -20,7 +21,9 @@ const { values } = parseArgs({
 
 const folder = fileURLToPath(new URL("../../assembly/", import.meta.url));
 const seconds = Number(values.seconds);
-const chosen = [...matrix, ...cases].filter(({ name }) => values.case === undefined || name === values.case);
+const chosen = [...matrix, ...deathCases, ...cases].filter(
+  ({ name }) => values.case === undefined || name === values.case,
+);
 if (!(seconds > 0) || !chosen.length) {
   console.error(seconds > 0 ? `no case "${values.case}"` : `--seconds ${values.seconds}: not a number above 0`);
   process.exit(2);
@@ -36,8 +39,8 @@ function progress(text: string): void {
 }
 
 progress("building");
-const core = await build("core", { entry: join(folder, "shared.ts") });
-const checker = await build("core.inspect", { entry: join(folder, "inspect.ts") });
+const core = await build("core", { entry: join(folder, "abi/shared.ts") });
+const checker = await build("core.inspect", { entry: join(folder, "abi/inspect.ts") });
 const deadline = performance.now() + 1000 * seconds;
 
 interface Row {
@@ -78,7 +81,7 @@ if (!values.json) {
 }
 for (const [i, one] of chosen.entries()) {
   progress(`${i + 1} of ${chosen.length}: ${one.name}`);
-  // What has been thought of is searched longer than what has been generated.
+  // Cases by hand get more time than generated ones.
   const weight = chosen.slice(i).reduce((total, { name }) => total + weightOf(name), 0);
   const milliseconds = Math.max(10, ((deadline - performance.now()) * weightOf(one.name)) / weight);
   const outcome = search(core, one, { mode: one.mode, milliseconds, checker });
@@ -94,7 +97,7 @@ function weightOf(name: string): number {
   return generated.has(name) ? 1 : 10;
 }
 
-/** Whether all was searched: every order, or all with so many preemptions. */
+/** How complete the search was: every order, or all with a number of preemptions. */
 function allOf(mode: (typeof chosen)[number]["mode"], complete: boolean): string {
   if (!complete) return "";
   return typeof mode === "object" && "preemptions" in mode ? `<= ${mode.preemptions}` : "yes";

@@ -1,5 +1,5 @@
-/** Every operation against every other, on small pools. A third thread does nothing until the end, and then looks. */
-import { call, look } from "./machine.ts";
+/** Every operation against every other, on small pools. A third thread looks around at the end. */
+import { call, look } from "./script.ts";
 import {
   alloc,
   allocAndFree,
@@ -8,13 +8,14 @@ import {
   exit,
   free,
   inLine,
+  nothing,
   usual,
   type CoreCase,
   type Part,
   type View,
 } from "./parts.ts";
 
-/** What a thread does; `nth` is how many of those held are freed by threads before it. */
+/** What a thread does; threads before it free the first `nth` of the held elements. */
 const operations: Readonly<Record<string, (view: View, t: number, nth: number) => Part>> = {
   alloc: (view, t) => alloc(view, t),
   "alloc and free": function* both(view, t) {
@@ -35,12 +36,13 @@ const operations: Readonly<Record<string, (view: View, t: number, nth: number) =
     return ended(yield* free(view, t, view.context.elements[nth]!));
   },
   wait: (view, t) => inLine(view, t),
+  sleep: (view, t) => alloc(view, t, "mempool_alloc_wait", 5),
   exit: (view, t) => exit(view, t),
   trim: function* trim() {
     return yield call("heap_trim");
   },
   settle: function* settle() {
-    return yield call("heap_settle");
+    return yield call("heap_idle");
   },
   detach: function* detach({ context }, t) {
     return yield call("mempool_detach", context.handles[t]!);
@@ -51,7 +53,7 @@ const operations: Readonly<Record<string, (view: View, t: number, nth: number) =
   },
 };
 
-/** To all of maxNr, or to nothing. */
+/** Resizes to maxNr (share 1) or to 0. */
 function* resize({ context }: View, t: number, share: number): Part {
   return yield call("mempool_resize", context.handles[t]!, context.maxNr * share);
 }
@@ -60,12 +62,8 @@ function* reshape({ context }: View, t: number): Part {
   return yield call("mempool_reshape", context.handles[t]!, 2000, 8);
 }
 
-function* nothing(): Part {
-  return yield call("heap_thread");
-}
-
-/** Those that were there first are searched on all shapes; the others on those that tell most. */
-const late = new Set(["bulk", "grow", "shrink", "reshape"]);
+/** The search tries these on the shapes that tell most, all other operations on every shape. */
+const late = new Set(["bulk", "grow", "shrink", "reshape", "sleep"]);
 const few = [
   { minNr: 0, maxNr: 1 },
   { minNr: 1, maxNr: 2 },
@@ -81,7 +79,9 @@ function one(a: string, b: string, { minNr, maxNr }: { minNr: number; maxNr: num
     (view: View) => operations[b]!(view, 1, Number(a === "free")),
     nothing,
   ];
-  const test = usual(`${a}, ${b}; ${minNr} of ${maxNr}`, { minNr, maxNr, held }, threads);
+  const sleeps = a === "sleep" || b === "sleep";
+  const more = sleeps ? { timeouts: 1, mode: { preemptions: 2 } } : {};
+  const test = usual(`${a}, ${b}; ${minNr} of ${maxNr}`, { minNr, maxNr, held }, threads, more);
   return [a === "exit" || b === "exit" ? { ...test, check: closing } : test];
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the cases of the core are made of. All but the scripts is the same in each: a heap from address 0, one pool, every
- * thread attached to both; and at the end everything must be there again.
+ * The parts of the core's cases. All but the scripts is the same in each case: a heap from address 0, one pool, every
+ * thread attached to both; and at the end all elements must be free again.
  */
 import {
   call,
@@ -10,24 +10,26 @@ import {
   type Action,
   type Case,
   type Exports,
+  type Monitor,
   type Run,
   type ThreadView,
-} from "./machine.ts";
+} from "./script.ts";
+import { layout } from "../layout/layout.ts";
 import type { Options } from "./search.ts";
 
 export interface Context {
   readonly heap: number;
-  /** Its address; each thread has a handle. */
+  /** The pool's address; each thread has a handle. */
   readonly pool: number;
   readonly handles: readonly number[];
-  /** Handed out in the setup, to thread a. */
+  /** Elements that thread a allocated in the setup. */
   readonly elements: readonly number[];
-  /** The same, but no script frees them. */
+  /** The same, for elements that no script frees. */
   readonly kept: readonly number[];
   readonly maxNr: number;
 }
 
-/** `notes` are the elements a thread has been handed out and has not begun to free. */
+/** `notes` are the elements that a thread has allocated and not begun to free. */
 export type View = ThreadView<Context>;
 export type Part = Generator<Action, number, number>;
 
@@ -37,21 +39,25 @@ export interface CoreCase extends Case<Context> {
 
 export interface Shape {
   readonly minNr?: number;
-  /** As many elements as there can ever be; without, as many as memory has room for. */
+  /** The most elements; by default, as many as fit the memory. */
   readonly maxNr?: number;
-  /** Elements handed out to thread a in the setup. */
+  /** How many elements thread a allocates in the setup for scripts to free. */
   readonly held?: number;
-  /** And those that no script frees. */
+  /** And how many that no script frees. */
   readonly kept?: number;
-  /** How many are handed out, and freed again, between those. */
+  /** How many it allocates between those, and frees again. */
   readonly between?: number;
   /** Threads from this one on join by themselves. */
   readonly joined?: number;
-  /** Elements that each thread has handled before: they are in its magazine. */
+  /** Elements that each thread has in its magazine. */
   readonly warm?: number;
+  /** The reserve's one element is in this slot, not in the first. */
+  readonly slot?: number;
   /** An element's size. */
   readonly size?: number;
-  /** As assembly/layout.ts numbers them. */
+  /** The last thread has reshaped the pool to this size: the magazines of the others are of an old epoch. */
+  readonly reshaped?: number;
+  /** BACKEND_* of assembly/base/layout.ts. */
   readonly backend?: number;
   /** Wasm pages by which the memory may grow. */
   readonly grows?: number;
@@ -59,12 +65,21 @@ export interface Shape {
 
 export const PAGES = 2;
 const SIZE = 1000;
-/** Values of a place in line. */
-export const WAITING = 1;
-export const CLOSED = 2;
+/** Values of a waiter's slot. */
+export const WAITING = layout("WAITING");
+export const CLOSED = layout("CLOSED");
 export const NONE = -1;
-/** Of assembly/check.ts. */
-const BAD_TAKEN = 10;
+
+/* Offsets. */
+const HEAP_SCRATCH = layout("HEAP_SCRATCH");
+const POOL_EPOCH = layout("POOL_EPOCH");
+const POOL_WAITING = layout("POOL_WAITING");
+const POOL_CLOSED = layout("POOL_CLOSED");
+const EPOCH_CURR_NR = layout("EPOCH_CURR_NR");
+const EPOCH_RESERVE = layout("EPOCH_RESERVE");
+const SLOTS_BASE = layout("SLOTS_BASE");
+const SLOTS_END = layout("SLOTS_END");
+const SLOTS_FIRST = layout("SLOTS_FIRST");
 
 export function setup(
   count: number,
@@ -76,13 +91,15 @@ export function setup(
     between = 0,
     joined = count,
     warm = 0,
+    slot = 0,
     size = SIZE,
     backend = 0,
     grows = 0,
+    reshaped = 0,
   }: Shape,
 ) {
   return (cores: readonly Exports[], memory: DataView): Context => {
-    // Of assembly/atomics.ts.
+    // The size and the maximum of the memory, which base/atomics.ts reads here.
     memory.setUint32(8, PAGES, true);
     memory.setUint32(12, PAGES + grows, true);
     const heap = cores[0]!["heap_create"]!(0, PAGES * 65536, (PAGES + grows) * 16, Number(grows > 0));
@@ -90,18 +107,28 @@ export function setup(
     const handles = [
       need(cores[0]!["mempool_create"]!(size, Math.min(size, 8), minNr, maxNr, backend), "mempool_create"),
     ];
-    const pool = cores[0]!["mempool_pool"]!(handles[0]!);
+    const pool = cores[0]!["mempool_share"]!(handles[0]!);
     for (let t = 1; t < joined; t++) handles.push(need(cores[t]!["mempool_attach"]!(pool), "mempool_attach"));
     for (let t = 0; t < joined; t++) {
       const some = Array.from({ length: warm }, () => need(cores[t]!["mempool_alloc"]!(handles[t]!), "mempool_alloc"));
       for (const element of some) cores[t]!["mempool_free"]!(handles[t]!, element);
     }
+    if (reshaped) need(cores[joined - 1]!["mempool_reshape"]!(handles[joined - 1]!, reshaped, 8), "mempool_reshape");
     const all = Array.from({ length: held + kept + between }, () =>
       need(cores[0]!["mempool_alloc"]!(handles[0]!), "mempool_alloc"),
     );
-    // Every second one.
+    // Of the first, every second one is freed.
     const out = all.filter((_, i) => i % 2 === 0 || i >= 2 * between);
     for (const element of all) if (!out.includes(element)) cores[0]!["mempool_free"]!(handles[0]!, element);
+    const epoch = memory.getUint32(pool + POOL_EPOCH, true);
+    if (memory.getUint32(epoch + EPOCH_CURR_NR, true) !== reserved(pool, memory))
+      throw new Error("the layout has changed");
+    if (slot > 0) {
+      // As after an alloc on one thread beside a free on another.
+      const slots = memory.getUint32(epoch + EPOCH_RESERVE, true) + SLOTS_FIRST;
+      memory.setUint32(slots + 4 * slot, memory.getUint32(slots, true), true);
+      memory.setUint32(slots, 0, true);
+    }
     return { heap, pool, handles, elements: out.slice(0, held), kept: out.slice(held), maxNr };
   };
 }
@@ -130,49 +157,58 @@ export function* allocAndFree(view: View, t: number, how = "mempool_alloc", ...m
   return element ? yield* free(view, t, element) : -1;
 }
 
+/** Changes nothing. */
+export function* nothing(): Part {
+  return yield call("heap_thread");
+}
+
 /** Waits for an element, without end. */
 export function* wait(view: View, t: number): Part {
   return yield* alloc(view, t, "mempool_alloc_wait", Infinity);
 }
 
-/** What a thread with nothing to do does: looks around, and again when it is called, until all others are done. */
+/** An idle thread: settles now, and again at each nudge, until all other threads have ended. */
 export function* idle(): Part {
   const nudge = yield call("heap_nudge");
   let seen: number;
   do {
     seen = yield look(nudge);
-    // Another may have the lists.
-    while (!(yield call("heap_settle")));
+    // Another thread may have the lock of the lists.
+    while (!(yield call("heap_idle")));
   } while (yield changed(nudge, seen));
   return 0;
 }
 
-/** Gets in line, does what is given meanwhile, and leaves the line. */
-export function* inLine(view: View, t: number, meanwhile?: () => Part, ticket = 0): Part {
-  const place = yield call("mempool_wait_begin", view.context.handles[t]!, ticket);
-  if (meanwhile) yield* meanwhile();
-  const element = yield call("mempool_wait_end", view.context.handles[t]!, place);
-  if (element) view.notes.push(element);
+/** Leaves the wait queue. */
+export function* leave({ context, notes }: View, t: number, place: number): Part {
+  const element = yield call("mempool_wait_end", context.handles[t]!, place);
+  if (element) notes.push(element);
   return element;
 }
 
-/** Gets in line, and sleeps until it is served or the pool is closed: what a host does that must not block. */
+/** Enters the wait queue, runs `meanwhile`, and leaves the queue. */
+export function* inLine(view: View, t: number, meanwhile?: () => Part, ticket = 0): Part {
+  const place = yield call("mempool_wait_begin", view.context.handles[t]!, ticket);
+  if (meanwhile) yield* meanwhile();
+  return yield* leave(view, t, place);
+}
+
+/** Enters the wait queue, and waits until it is served or the pool is closed, as a host that must not block. */
 export function* inLineUntil(view: View, t: number): Part {
   const place = yield call("mempool_wait_begin", view.context.handles[t]!, 0);
   if (!place) return 0;
   if ((yield look(place)) === WAITING) yield changed(place, WAITING);
   const value = yield look(place);
-  const element = yield call("mempool_wait_end", view.context.handles[t]!, place);
-  if (element) view.notes.push(element);
+  const element = yield* leave(view, t, place);
   return value === CLOSED ? CLOSED : element;
 }
 
-/** Once thread a is dead or done, takes back what it held if it is dead. */
+/** Waits for thread a's end, and reaps it if it died. */
 export function* heir(): Part {
   return (yield gone(0)) ? yield call("heap_reap", 0) : 1;
 }
 
-/** The same for thread b, and for thread a if it was dead and not yet reaped. */
+/** The same for thread b, and for thread a if it died and is not yet reaped. */
 export function* secondHeir(): Part {
   if (yield gone(1)) yield call("heap_reap", 1);
   // 0: it has been reaped.
@@ -182,24 +218,25 @@ export function* secondHeir(): Part {
 
 /* ---- checks ---- */
 
-/** The last thread that lives and has had a handle from the start. */
+/** The last living thread that has had a handle from the start. */
 function living({ context, deaths }: Run<Context>): number {
   return context.handles.findLastIndex((_, t) => !deaths.includes(t));
 }
 
+/** Words for the checker. A thread that has left has none; then those of the heap's creator serve. */
+const scratch = (core: Exports, { heap }: Context): number => core["heap_scratch"]!() || heap + HEAP_SCRATCH;
+
 /** Whether the checker finds the heap sound. */
-export function sound({ cores, checker, memory, context, dead }: Run<Context>, by = 0): string | void {
+export function sound({ cores, checker, memory, context }: Run<Context>, by = 0): string | void {
   if (!checker) return;
-  const words = cores[by]!["heap_scratch"]!();
+  const words = scratch(cores[by]!, context);
   const problems = checker["heap_check"]!(context.heap, words);
   if (!problems) return;
-  // A death leaves `taken`, which is for statistics, off by what was in the thread's hands.
-  if (dead >= 0 && problems === 1 && memory.getUint32(words, true) === BAD_TAKEN) return;
   const [code, ...values] = [0, 4, 8, 12].map((at) => memory.getUint32(words + at, true));
   return `heap_check: ${problems}, code ${code}, ${values.map((value) => value.toString(16)).join(" ")}`;
 }
 
-/** All threads leave but one, which frees what was handed out, can then have maxNr elements, and ends the pool. */
+/** All threads but one leave. That one frees all elements, must be able to allocate maxNr, and ends the pool. */
 export function whole({ maxNr }: Shape) {
   return (run: Run<Context>): string | void => {
     const { cores, notes, deaths, context } = run;
@@ -233,7 +270,47 @@ export function whole({ maxNr }: Shape) {
   };
 }
 
-/** A case with the usual setup and check. `more` is asked first. */
+const ALLOCATES = new Set(["mempool_alloc", "mempool_alloc_preallocated", "mempool_alloc_bulk"]);
+
+/** Elements in the slots of a pool's reserve. */
+function reserved(pool: number, memory: DataView): number {
+  const epoch = memory.getUint32(pool + POOL_EPOCH, true);
+  let full = 0;
+  for (let chunk = memory.getUint32(epoch + EPOCH_RESERVE, true); chunk; chunk = memory.getUint32(chunk, true)) {
+    const slots = memory.getUint32(chunk + SLOTS_END, true) - memory.getUint32(chunk + SLOTS_BASE, true);
+    for (let i = 0; i < slots; i++) full += Number(memory.getUint32(chunk + SLOTS_FIRST + 4 * i, true) !== 0);
+  }
+  return full;
+}
+
+/**
+ * No allocation fails if the reserve was never empty during the call, unless at some instant the pool was closed, or a
+ * waiter, which comes first, was in the queue.
+ */
+function monitorReserve({ pool }: Context, memory: DataView): Monitor {
+  const excused = new Map<number, boolean>();
+  const isEmpty = () =>
+    memory.getUint32(pool + POOL_WAITING, true) !== 0 ||
+    memory.getUint32(pool + POOL_CLOSED, true) !== 0 ||
+    reserved(pool, memory) === 0;
+  return {
+    begin(thread, name) {
+      if (ALLOCATES.has(name)) excused.set(thread, isEmpty());
+    },
+    step() {
+      if (excused.size && isEmpty()) for (const thread of excused.keys()) excused.set(thread, true);
+    },
+    end(thread, name, result) {
+      const isExcused = excused.get(thread);
+      excused.delete(thread);
+      if (result === 0 && isExcused === false && !isEmpty()) {
+        return `${name} got nothing, although the reserve was never empty meanwhile`;
+      }
+    },
+  };
+}
+
+/** A case with the usual setup and check. The check of `more` runs first. */
 export function usual(
   name: string,
   shape: Shape,
@@ -248,20 +325,21 @@ export function usual(
     threads,
     mode: "all",
     timeouts: 0,
+    monitor: monitorReserve,
     ...more,
     check: (run) => more.check?.(run) ?? end(run),
   };
 }
 
-/** The results, a's first. */
+/** Checks the results, thread a's first. */
 export const results = (allowed: (...results: number[]) => boolean) => ({
   check: ({ results: list, dead }: Run<Context>): string | void =>
     dead >= 0 || allowed(...(list as number[])) ? undefined : `results ${list.join()}`,
 });
 
 /**
- * For pools that a script closes: what is out comes home, all look around and leave, and then the pool is gone. One free
- * at most has said that it was the last: those results that are ENDED.
+ * The check of cases that close the pool: all outstanding elements are freed, all threads settle and leave, and then the pool
+ * must be gone. At most one free may have reported that it was the last; its script returns ENDED.
  */
 export function closing(run: Run<Context>): string | void {
   const { cores, notes, deaths, context, results: list, checker, memory } = run;
@@ -278,7 +356,7 @@ export function closing(run: Run<Context>): string | void {
   if (!deaths.includes(0)) held.push(...context.kept.map((element) => [0, element] as const));
   for (const dead of deaths) {
     const handle = context.handles[by]!;
-    // Once the last of them has come home there is no handle any more.
+    // Once the last of them has been freed, there is no handle any more.
     const out: number[] = [];
     if (!ends) for (let at = 0; (at = cores[by]!["mempool_next_live"]!(handle, at, dead));) out.push(at);
     held.push(...out.map((element) => [by, element] as const));
@@ -288,20 +366,20 @@ export function closing(run: Run<Context>): string | void {
     if (wrong) return wrong;
   }
   const alive = cores.filter((_, t) => !deaths.includes(t));
-  for (const core of alive) core["heap_settle"]!();
+  for (const core of alive) core["heap_idle"]!();
   for (const core of alive) if (core !== cores[by]) core["heap_detach"]!();
   if (ends > 1) return "the pool has ended twice";
   cores[by]!["heap_trim"]!();
   cores[by]!["heap_detach"]!();
   const wrong = sound(run, by);
   if (wrong || !checker) return wrong;
-  const words = cores[by]!["heap_scratch"]!();
+  const words = scratch(cores[by]!, context);
   checker["heap_stats"]!(context.heap, words);
   const pools = memory.getFloat64(words + 40, true);
   if (pools) return `${pools} pools at the end`;
 }
 
-/** What a script returns whose free was the last. */
+/** The result of a script whose free was the last. */
 export const ENDED = -100;
 
 /** Closes the pool. */

@@ -1,25 +1,25 @@
 /**
  * Finds data races in the runs of the `race` variant: two accesses by different threads to the same byte, at least one of
- * them plain and at least one of them a write, with nothing that puts one before the other. What does put an access
- * before another (memory model of the threads proposal):
- * - the order of its own thread;
- * - an atomic write and an atomic read of the same bytes that sees it, also through exchanges in between. A failed exchange
- *   is a read; so is here one that changes nothing;
- * - notify and the wake-up by it; among scripts, post and take, and the end or death of a thread and who waits for it.
+ * them plain and at least one of them a write, that nothing orders. These order two accesses (memory model of the threads
+ * proposal):
+ * - program order within a thread;
+ * - an atomic write, and an atomic read of the same bytes that sees it, also through compare-exchanges in between. A failed
+ *   compare-exchange is a read; here, so is one that changes nothing;
+ * - notify, and the wake-up by it; in scripts, post and take, and the end or death of a thread and a wait for that.
  *
- * Guesses (assembly/atomics.ts) are exempt: what they read counts for nothing by itself. They put nothing before anything.
+ * Guesses (assembly/base/atomics.ts) are exempt: the value they read means nothing by itself. They order nothing.
  */
 import type { SimBuild, Site } from "./build.ts";
-import { CHANGE, DEATH, END, LOAD, NOTIFY, STORE, UNTIL_ZERO, WAIT, WAKE, type Observer } from "./machine.ts";
+import { CHANGE, DEATH, END, LOAD, NOTIFY, STORE, UNTIL_ZERO, WAIT, WAKE, type Observer } from "./script.ts";
 
-/** A race that is known and harmless. */
+/** A known, harmless race. */
 export interface Exemption {
-  /** Where one of the two is made: matches `function file:line:column`. */
+  /** The site of one of the two accesses: matches `function file:line:column`. */
   readonly site: RegExp;
   readonly reason: string;
 }
 
-/** For the search's option `observer`. */
+/** A value for the search's option `observer`. */
 export function races({ sites }: SimBuild, exemptions: readonly Exemption[] = []) {
   return (threads: number, memory: DataView): Observer => new Races(sites, exemptions, threads, memory);
 }
@@ -42,14 +42,14 @@ class Races implements Observer {
   private readonly exemptions: readonly Exemption[];
   private readonly threads: number;
   private readonly memory: DataView;
-  /** At [t * threads + u]: up to which time of u all is before what t does now. */
+  /** At [t * threads + u]: the time of u up to which all of u's accesses are ordered before t's next one. */
   private readonly clock: Float64Array;
-  /** Clocks that an atomic read takes over, by what was written. */
+  /** By key of the bytes written: the clock that an atomic read of them takes over. */
   private readonly released = new Map<number, Float64Array>();
-  /** At [(kind * threads + t) * bytes of memory + address]: the time of the last such access by t, and where it was made. */
+  /** At [(kind * threads + t) * bytes of memory + address]: the time and the site of t's last such access. */
   private readonly time: Uint32Array;
   private readonly site: Int32Array;
-  /** A change that has begun: whether it writes is seen once it is over. */
+  /** A change that has begun: its end shows whether it writes. */
   private change: { thread: number; address: number; bytes: number; before: number | bigint } | undefined;
   private found: string | undefined;
 
@@ -63,7 +63,7 @@ class Races implements Observer {
     this.site = new Int32Array(this.time.length);
   }
 
-  /** Time goes on from run to run: what is noted of earlier runs is before all. */
+  /** Time goes on from run to run, so accesses of earlier runs are ordered before all others. */
   begin(): void {
     const latest = Math.max(...this.clock);
     this.clock.fill(latest);
@@ -93,7 +93,7 @@ class Races implements Observer {
   access(thread: number, site: number, address: number, bytes: number): void {
     this.settle();
     const { atomic, store } = this.sites[site]!;
-    // That one has been an event.
+    // An atomic access has been an event already.
     if (!atomic) this.note(thread, store ? PLAIN_WRITE : PLAIN_READ, site, address, bytes);
   }
 
@@ -128,7 +128,7 @@ class Races implements Observer {
     }
   }
 
-  /** `keep`: who reads it also comes after what was released there before. */
+  /** `keep`: a reader is ordered also after what was released there before. */
   private release(thread: number, to: number, keep: boolean): void {
     const { clock, threads } = this;
     const own = clock.slice(thread * threads, (thread + 1) * threads);
@@ -171,7 +171,7 @@ class Races implements Observer {
   }
 }
 
-/** Atomics see each other if they are of the same bytes; 0 bytes stand for notify. */
+/** Atomic operations see each other if they access the same bytes; 0 bytes stand for notify. */
 function key(address: number, bytes: number): number {
   return address * 16 + bytes;
 }

@@ -1,16 +1,16 @@
 /**
- * Searches the schedules of a case (machine.ts) for one that goes wrong.
+ * Searches the schedules of a case (machine.ts) for a fault.
  *
- * Only the order of atomic operations is searched: for code without data races (race.ts) no other order can be told apart.
+ * It searches only orders of atomic operations: in code without data races (race.ts), no other order makes a difference.
  */
 import type { SimBuild } from "./build.ts";
+import { Machine } from "./machine.ts";
 import {
   CHANGE,
   DEATH,
   END,
   GUESS,
   LOAD,
-  Machine,
   NOTIFY,
   PLAIN_LOAD,
   PLAIN_STORE,
@@ -19,26 +19,27 @@ import {
   UNTIL_ZERO,
   WAIT,
   WAKE,
-} from "./machine.ts";
-import type { Case, Observer, Run, Strategy } from "./machine.ts";
+} from "./script.ts";
+import type { Strategy } from "./machine.ts";
+import type { Case, Observer, Run } from "./script.ts";
 
 export interface Options {
   /**
    * "all": every order of operations that depend on each other, so every outcome (partial-order reduction).
-   * preemptions: every schedule in which a thread that could go on is made to stop at most so many times, where it is about
-   * to touch what others touch too. random: so many runs.
+   * preemptions: every schedule that preempts a running thread at most so many times, before an operation on bytes that
+   * others use too. random: so many runs.
    */
   readonly mode?:
     "all" | { readonly preemptions: number } | { readonly random: number; readonly seed?: number } | Explorer;
   /** Stop after this many schedules, or milliseconds. */
   readonly schedules?: number;
   readonly milliseconds?: number;
-  /** Of the race variant: plain accesses whose order is searched too, by `function file:line:column`. */
+  /** In the race variant: plain accesses whose order is searched too, by `function file:line:column`. */
   readonly stops?: RegExp;
   /** A module for the check: its exports are the run's `checker`. */
   readonly checker?: SimBuild;
   readonly observer?: (threads: number, memory: DataView) => Observer;
-  /** Called after each run, with what was wrong with it. A fault then does not end the search. */
+  /** Called after each run, with its fault. A fault then does not end the search. */
   readonly each?: (run: Run<unknown>, fault: string | undefined) => void;
 }
 
@@ -48,12 +49,12 @@ export interface Explorer extends Strategy {
 }
 
 export interface Outcome {
-  /** Whether all there was to search has been searched. */
+  /** Whether the search covered all schedules. */
   readonly complete: boolean;
   readonly schedules: number;
-  /** Runs given up because another was sure to lead to the same. */
+  /** Runs given up because another run leads to the same outcome. */
   readonly cut: number;
-  /** The states the runs went through, each counted as often as it was met. */
+  /** The steps of all runs. */
   readonly steps: number;
   /** Schedules in which a thread died. */
   readonly deaths: number;
@@ -118,7 +119,7 @@ function explain<C>(machine: Machine<C>, schedule: string): { message: string; t
 /** The longest trace, in steps: its end. */
 const LINES = 3000;
 
-/** The lines of a trace, but for operations on what no other thread has touched, or nobody has written. */
+/** The lines of a trace, without operations on words that only one thread used, or that none wrote. */
 function abridged<C>({ by, kinds, addresses, sizes, steps, traceFrom }: Machine<C>, lines: readonly string[]): string {
   const masks = new Map<number, number>();
   const wordsOf = (i: number): number[] => [addresses[i]! >> 2, (addresses[i]! + sizes[i]! - 1) >> 2];
@@ -133,7 +134,7 @@ function abridged<C>({ by, kinds, addresses, sizes, steps, traceFrom }: Machine<
   return lines.flatMap((line, i) => (matter[i] ? line : matter[i - 1] === false ? [] : "     ...")).join("\n");
 }
 
-/** The search's report, for a test to fail with. A schedule is one of the variant it was found in. */
+/** The message with which a test fails. Its schedule is valid for the variant that found the fault. */
 export function report(name: string, { fault }: Outcome, variant = ""): string {
   if (!fault) return "";
   const schedule = [name, fault.schedule, ...(variant ? [variant] : [])].join(":");
@@ -188,29 +189,28 @@ for (const write of [STORE, CHANGE, END, DEATH, PLAIN_STORE]) {
 }
 for (const sleeper of [WAIT, TIMEOUT, WAKE]) matters(NOTIFY, sleeper);
 
-/** Kinds that matter to nothing but writes, and to reads. */
+/** Kinds that conflict only with reads and writes. */
 const COVERED = new Uint8Array(16);
 for (const kind of [LOAD, STORE, CHANGE, GUESS, END, DEATH, PLAIN_STORE, PLAIN_LOAD, UNTIL_ZERO]) COVERED[kind] = 1;
 
-/** Places beyond memory, for what is touched elsewhere. */
+/** Words beyond the memory, for addresses below 0. */
 const ELSEWHERE = 256;
 
 /**
  * Source-set partial-order reduction with sleep sets (Abdulla, Aronis, Jonsson, Sagonas: Optimal dynamic partial order
  * reduction, POPL 2014, algorithm 1). Two steps of different threads depend on each other if the operations they begin
- * with touch the same bytes and one of them writes, or if one is the death of the other's thread. The plain accesses in a
- * step are not looked at: they are ordered by the atomic ones, or race.ts reports them. Where such a report is declared
- * harmless, `stops` makes those accesses steps of their own, so that their order is searched too. A guess may read what a plain store
- * wrote; what it then reads is used only if the exchange after it succeeds, so the order matters no more than that of the
- * exchange.
+ * with touch the same bytes and one of them writes, or if one is the death of the other's thread. Plain accesses in a step
+ * do not count: the atomic ones order them, or race.ts reports them. If a report is exempt as harmless, `stops` makes its
+ * accesses steps of their own, so that their order is searched too. A guess may read what a plain store wrote; the core uses
+ * that value only if the compare-exchange after it succeeds, so its order matters no more than that of the compare-exchange.
  */
 class Reduced implements Explorer {
   readonly lateDeath = true;
   private readonly machine: Machine<never>;
-  /** Who may choose: the threads and death. */
+  /** The number of choices: the threads and their deaths. */
   private readonly width: number;
   private depth = 0;
-  /** Steps below this are as in the run before. */
+  /** The run before had the same steps below this one. */
   private settled = 0;
   private readonly chosen = new Int32Array(10_001);
   private readonly enabled = new Int32Array(10_001);
@@ -221,9 +221,9 @@ class Reduced implements Explorer {
   private kind = new Int32Array(1 << 12);
   private address = new Int32Array(1 << 12);
   private bytes = new Int32Array(1 << 12);
-  /** At [s * width + t]: how many steps there were when t made its last one that is before s, in the order that matters. */
+  /** At [s * width + t]: one more than the last step of t that happens before step s. */
   private clock = new Int32Array(1 << 12);
-  /** By word: the last step that touched it; by step: the one before it that touched its first word, or its second. */
+  /** By word: the last step that touched it; by step: the step before it that touched its first word, or its second. */
   private readonly latest: Int32Array;
   private readonly before = [new Int32Array(10_001), new Int32Array(10_001)] as const;
   private readonly last: Int32Array;
@@ -283,7 +283,7 @@ class Reduced implements Explorer {
     return false;
   }
 
-  /** Those that need not run right after step `at`: as that has changed nothing for them, it has been tried before it. */
+  /** The sleeping threads that step `at` does not concern: the search tried them before it, so they need not run after it. */
   private stillAsleep(at: number): number {
     const who = this.chosen[at]!;
     let asleep = 0;
@@ -306,7 +306,7 @@ class Reduced implements Explorer {
     return a < b + this.bytes[two]! && b < a + this.bytes[one]!;
   }
 
-  /** Finds what the new step comes after, and asks for the other order wherever only the schedule made it so. */
+  /** Computes which steps happen before the new one, and requests the reverse of each order that only the schedule caused. */
   private order(at: number, who: number): void {
     const { width, clock, now } = this;
     const own = this.last[who]!;
@@ -318,7 +318,7 @@ class Reduced implements Explorer {
     const second = this.word(this.address[mine]! + this.bytes[mine]! - 1);
     let one = this.latest[first]!;
     let two = second === first ? -1 : this.latest[second]!;
-    // From the last to the first: what comes before one of them is not asked to be reversed by itself.
+    // From the last to the first: a step that happens before a later one is not reversed by itself.
     while (one >= 0 || two >= 0) {
       const i = Math.max(one, two);
       const done = this.after(i, at, who);
@@ -329,7 +329,7 @@ class Reduced implements Explorer {
     clock.set(now, at * width);
   }
 
-  /** Puts step `at` after step i if it depends on it. True if that holds then for all before i that touched the same. */
+  /** Puts step `at` after step i if it depends on that. True if it is then also after all earlier steps on the same word. */
   private after(i: number, at: number, who: number): boolean {
     if (i < 0) return true;
     const { width, clock, now } = this;
@@ -356,7 +356,7 @@ class Reduced implements Explorer {
     return this.before[isFirst ? 0 : 1]![i]!;
   }
 
-  /** Step `at` becomes the last of its thread, and of those that touched its words. */
+  /** Makes step `at` the last one of its thread, and of its words. */
   private link(at: number, who: number): void {
     this.last[who] = at;
     const mine = at * this.width + who;
@@ -379,7 +379,7 @@ class Reduced implements Explorer {
     }
   }
 
-  /** Step `at` is to be tried before step i: one of those that such a run may begin with is to be chosen there. */
+  /** Requests step `at` before step i: adds a thread with which such a run may begin to the choices at step i. */
   private reverse(i: number, at: number, who: number): void {
     const { width, clock, first } = this;
     let seen = 0;
@@ -397,7 +397,7 @@ class Reduced implements Explorer {
       first[t] = k;
     }
     if (initials & this.backtrack[i]!) return;
-    // What only step i has made possible cannot come before it.
+    // A step that step i enabled cannot come before it.
     initials &= this.enabled[i]!;
     if (initials) this.backtrack[i]! |= initials & (1 << who) || initials & -initials;
   }
@@ -416,10 +416,9 @@ class Reduced implements Explorer {
  * ------------------------------------------------------------------------------------------------------------------ */
 
 /**
- * A switch away from a thread that could go on is tried only before an operation on bytes that another thread touches too,
- * in some run, and that somebody writes: a switch before any other operation gives the same as one after it. What is
- * touched by several is learned on the way; when more has been learned the search is made again, so that in the end
- * nothing is missed that the bound allows.
+ * The search preempts a thread only before an operation on bytes that, in some run, another thread uses too and a thread
+ * writes: a preemption before any other operation leads to the same outcome as one after it. The search learns such bytes on
+ * the way, and starts again when it has learned more, so in the end it misses no schedule within the bound.
  */
 class Bounded implements Explorer {
   readonly lateDeath = false;
@@ -429,9 +428,9 @@ class Bounded implements Explorer {
   private readonly chosen = new Int32Array(10_001);
   private readonly current = new Int32Array(10_001);
   private readonly preemptions = new Int32Array(10_001);
-  /** Who else is to be chosen at each step. */
+  /** The other threads still to choose at each step. */
   private readonly left = new Int32Array(10_001);
-  /** By word: who touches it; bit 31 if somebody writes. */
+  /** By word: a bit for each thread that uses it; bit 31 if one writes it. */
   private readonly touched: Int32Array;
   private again = false;
 
@@ -505,7 +504,7 @@ class Bounded implements Explorer {
   }
 }
 
-/** Touched by two or more, and written. */
+/** Whether two or more threads use a word, and one writes it. */
 function isShared(mask: number): boolean {
   const threads = mask & 0x7fffffff;
   return mask < 0 && (threads & (threads - 1)) !== 0;
@@ -516,7 +515,7 @@ function isShared(mask: number): boolean {
  * ------------------------------------------------------------------------------------------------------------------ */
 
 /**
- * In turn: any thread at each step; the same thread for a while; and fixed priorities that change at a few steps
+ * Takes turns: a random thread at each step; the same thread for a while; and fixed priorities that change at a few steps
  * (Burckhardt, Kothari, Musuvathi, Nagarakatte: A randomized scheduler with probabilistic guarantees of finding bugs,
  * ASPLOS 2010).
  */

@@ -1,7 +1,7 @@
-/** Cases of resize, reshape and a host's own backend. */
-// A script stands where it is used, like the others of its case.
+/** Cases of resize, reshape and an external backend. */
+// Each script is written where its case uses it.
 /* oxlint-disable unicorn/consistent-function-scoping */
-import { call, gone, post, take, type Run } from "./machine.ts";
+import { call, gone, look, poke, post, take, type Run } from "./script.ts";
 import {
   alloc,
   allocAndFree,
@@ -14,6 +14,7 @@ import {
   setup,
   sound,
   usual,
+  wait,
   type Context,
   type CoreCase,
   type Part,
@@ -21,10 +22,10 @@ import {
 } from "./parts.ts";
 
 const NOT_NOW = -7;
-const UNWANTED = 2;
+const NOT_STORED = 2;
 const LARGER = 2000;
 const HOST = 3;
-/** What cannot be has happened. */
+/** The result of a script that found something impossible. */
 const OVER = -1000;
 
 function* resize({ context }: View, t: number, minNr: number): Part {
@@ -35,11 +36,21 @@ function* reshape({ context }: View, t: number, size = LARGER): Part {
   return yield call("mempool_reshape", context.handles[t]!, size, 8);
 }
 
-/** The size of what it allocates once the other has said that it has reshaped. */
+/** Allocates once the other thread has posted its reshape; returns the element's size. */
 function* sizeAfter(view: View, t: number, how: string): Part {
   yield take("reshaped");
   const element = yield* alloc(view, t, how);
   return element ? yield call("mempool_size", view.context.handles[t]!, element) : 0;
+}
+
+/** Frees the middle one of three elements; returns 1 if that leaves the last one unchanged. */
+function* workOnThree(handle: number): Part {
+  const list: number[] = [];
+  for (let i = 0; i < 3; i++) list.push(yield call("mempool_alloc", handle));
+  const freed = yield call("mempool_free", handle, list[1]!);
+  const other = yield call("mempool_free_check", handle, list[2]!);
+  for (const element of [list[0]!, list[2]!]) yield call("mempool_free", handle, element);
+  return freed || other ? OVER : 1;
 }
 
 function* reshapeAndSay(view: View, t: number, size = LARGER): Part {
@@ -48,30 +59,67 @@ function* reshapeAndSay(view: View, t: number, size = LARGER): Part {
   return result;
 }
 
-/** Frees to a pool with a host's backend, as the host does. */
-function* freeCell(view: View, t: number, cell: number): Part {
-  const at = view.notes.indexOf(cell);
+/** Frees a box to a pool with an external backend, as the host does. */
+function* freeBox(view: View, t: number, box: number): Part {
+  const at = view.notes.indexOf(box);
   if (at >= 0) view.notes.splice(at, 1);
-  const result = yield call("mempool_free", view.context.handles[t]!, cell);
-  return result === UNWANTED ? yield call("mempool_uncell", view.context.handles[t]!, cell, 0) : result;
+  const result = yield call("mempool_free", view.context.handles[t]!, box);
+  return result === NOT_STORED ? yield call("mempool_box_free", view.context.handles[t]!, box, 0) : result;
 }
 
 function* cellAndFree(view: View, t: number): Part {
-  let cell = yield call("mempool_cell", view.context.handles[t]!, 1);
-  if (!cell) cell = yield call("mempool_alloc", view.context.handles[t]!);
-  if (!cell) return 0;
-  view.notes.push(cell);
-  return yield* freeCell(view, t, cell);
+  let box = yield call("mempool_box_alloc", view.context.handles[t]!, 1);
+  if (!box) box = yield call("mempool_alloc", view.context.handles[t]!);
+  if (!box) return 0;
+  view.notes.push(box);
+  return yield* freeBox(view, t, box);
 }
 
-/** Everything handed out goes home as the host would bring it, and the heap is sound. */
+/** Allocates a box and fills it, as a host whose backend has an element; then frees it. */
+function* fillAndFree(view: View, t: number): Part {
+  const handle = view.context.handles[t]!;
+  const box = yield call("mempool_box_alloc", handle, 1);
+  if (!box) return 0;
+  if (!(yield look(box))) yield poke(box, [1000 + t]);
+  view.notes.push(box);
+  return yield* freeBox(view, t, box);
+}
+
+/** Reaps thread a if it dies; then takes all of the reserve, and returns it. OVER: a box of the reserve is empty. */
+function* heirOfBoxes(view: View): Part {
+  yield* heir();
+  const list: number[] = [];
+  for (let box = 0; (box = yield call("mempool_alloc", view.context.handles[1]!));) list.push(box);
+  let isFull = true;
+  for (const box of list) if (!(yield look(box))) isFull = false;
+  for (const box of list) yield* freeBox(view, 1, box);
+  return isFull ? 1 : OVER;
+}
+
+/** Frees all outstanding boxes as the host does; then the heap must be sound. */
 function hosted({ cores, context, notes, ...run }: Run<Context>): string | void {
-  for (const cell of [...notes.flat(), ...context.kept]) {
-    const result = cores[0]!["mempool_free"]!(context.handles[0]!, cell);
-    if (result === UNWANTED) cores[0]!["mempool_uncell"]!(context.handles[0]!, cell, 0);
-    else if (result !== 0) return `free of ${cell}: ${result}`;
+  for (const box of [...notes.flat(), ...context.kept]) {
+    const result = cores[0]!["mempool_free"]!(context.handles[0]!, box);
+    if (result === NOT_STORED) cores[0]!["mempool_box_free"]!(context.handles[0]!, box, 0);
+    else if (result !== 0) return `free of ${box}: ${result}`;
   }
   return sound({ cores, context, notes, ...run });
+}
+
+/** The same after a death: the dead thread's elements are listed, and an empty box that it left is no element. */
+function hostedAfterDeath(run: Run<Context>): string | void {
+  const { cores, context, notes } = run;
+  const core = cores[1]!;
+  const handle = context.handles[1]!;
+  const held = [...(notes[2] ?? [])];
+  for (let at = 0; (at = core["mempool_next_live"]!(handle, at, 0));) held.push(at);
+  for (const box of held) {
+    const result = core["mempool_free"]!(handle, box);
+    if (result === NOT_STORED) core["mempool_box_free"]!(handle, box, 0);
+    else if (result !== 0) return `free of ${box}: ${result}`;
+  }
+  for (let box = 0; (box = core["mempool_box_surplus"]!(handle));) core["mempool_box_free"]!(handle, box, 0);
+  return sound(run, 1);
 }
 
 const ofHost = (name: string, shape: Parameters<typeof usual>[1], threads: ((view: View) => Part)[]): CoreCase => ({
@@ -89,7 +137,7 @@ export const sizing: readonly CoreCase[] = [
     ),
   ),
   usual(
-    "reshape serves who waits",
+    "reshape serves a waiter",
     { maxNr: 1, kept: 1 },
     [(a) => reshape(a, 0), (b) => inLineUntil(b, 1)],
     results((a, b) => a === 1 && b !== 0),
@@ -170,6 +218,19 @@ export const sizing: readonly CoreCase[] = [
   usual("death in reshape", { minNr: 1, maxNr: 2, kept: 1 }, [(a) => reshape(a, 0), heir], { fatal: 0 }),
   usual("death in reshape, warm", { minNr: 1, warm: 1 }, [(a) => reshape(a, 0), heir], { fatal: 0 }),
   usual(
+    "death in a reshape that takes up an old record",
+    { minNr: 1, maxNr: 2 },
+    [
+      function* a(view) {
+        yield* reshape(view, 0);
+        yield* reshape(view, 0, 1000);
+        return yield* reshape(view, 0, 500);
+      },
+      heir,
+    ],
+    { fatal: 0, mode: { preemptions: 0 } },
+  ),
+  usual(
     "after a death in reshape another may",
     { minNr: 1, maxNr: 2 },
     [
@@ -188,7 +249,7 @@ export const sizing: readonly CoreCase[] = [
       function* a(view) {
         const result = yield* free(view, 0, view.context.elements[0]!);
         yield take("looked");
-        while (!(yield call("heap_settle")));
+        while (!(yield call("heap_idle")));
         yield post("settled", 1);
         return result;
       },
@@ -202,25 +263,46 @@ export const sizing: readonly CoreCase[] = [
     ],
     {
       mode: { preemptions: 2 },
-      // Nobody caches any, but there is memory for one.
+      // No thread caches an element, but there is memory for one.
       setup: setup(2, { size: 70_000, held: 1, maxNr: 15 }),
       ...results((a, b) => a === 0 && b !== 0),
     },
   ),
+  {
+    ...usual(
+      "death with a box in hand",
+      { minNr: 1, maxNr: 2, size: 4, backend: HOST },
+      [(a) => cellAndFree(a, 0), heir, (c) => cellAndFree(c, 2)],
+      { fatal: 0, mode: { preemptions: 1 } },
+    ),
+    check: (run) => (run.deaths.length ? hostedAfterDeath(run) : hosted(run)),
+  },
+  {
+    ...usual(
+      "death with an empty box in hand: it does not come into the reserve",
+      { minNr: 1, maxNr: 2, size: 4, backend: HOST },
+      [(a) => fillAndFree(a, 0), heirOfBoxes],
+      { fatal: 0 },
+    ),
+    check: (run) => {
+      if (run.results[1] === OVER) return "an empty box in the reserve";
+      return run.deaths.length ? hostedAfterDeath(run) : hosted(run);
+    },
+  },
   ofHost("two cells", { minNr: 1, maxNr: 2 }, [(a) => cellAndFree(a, 0), (b) => cellAndFree(b, 1)]),
-  ofHost("one cell for two", { minNr: 1, maxNr: 1 }, [(a) => cellAndFree(a, 0), (b) => cellAndFree(b, 1)]),
-  ofHost("a cell goes to who waits", { minNr: 0, maxNr: 1, kept: 0 }, [
+  ofHost("one box for two", { minNr: 1, maxNr: 1 }, [(a) => cellAndFree(a, 0), (b) => cellAndFree(b, 1)]),
+  ofHost("a box goes to a waiter", { minNr: 0, maxNr: 1, kept: 0 }, [
     function* a(view) {
-      const cell = yield call("mempool_cell", view.context.handles[0]!, 1);
-      yield post("cell", cell);
-      return yield* freeCell(view, 0, cell);
+      const box = yield call("mempool_box_alloc", view.context.handles[0]!, 1);
+      yield post("box", box);
+      return yield* freeBox(view, 0, box);
     },
     function* b(view) {
-      yield take("cell");
+      yield take("box");
       const place = yield call("mempool_wait_begin", view.context.handles[1]!, 0);
-      const cell = yield call("mempool_wait_end", view.context.handles[1]!, place);
-      if (cell) view.notes.push(cell);
-      return cell;
+      const box = yield call("mempool_wait_end", view.context.handles[1]!, place);
+      if (box) view.notes.push(box);
+      return box;
     },
   ]),
   usual("shrink by one while another frees", { minNr: 2, maxNr: 2, held: 1 }, [
@@ -271,22 +353,76 @@ export const sizing: readonly CoreCase[] = [
         yield call("heap_attach", view.context.heap, 2);
         yield post("joined", 1);
         const handle = yield call("mempool_attach", view.context.pool);
-        if (!handle) return 1;
-        const list: number[] = [];
-        for (let i = 0; i < 3; i++) list.push(yield call("mempool_alloc", handle));
-        const freed = yield call("mempool_free", handle, list[1]!);
-        const other = yield call("mempool_free_check", handle, list[2]!);
-        for (const element of [list[0]!, list[2]!]) yield call("mempool_free", handle, element);
-        return freed || other ? OVER : 1;
+        return handle ? yield* workOnThree(handle) : 1;
       },
     ],
     { mode: { preemptions: 2 }, ...results((a, b) => a === 1 && b === 1) },
   ),
   usual(
+    "one adopts an epoch while another makes two more",
+    { reshaped: 2 * LARGER },
+    [
+      function* a({ context }) {
+        yield call("heap_idle");
+        yield take("reshaped");
+        // With the old epoch's constants, twice the size is twice the index: the free would find another element's state byte.
+        const list: number[] = [];
+        for (let i = 0; i < 3; i++) list.push(yield call("mempool_alloc", context.handles[0]!));
+        yield call("mempool_free", context.handles[0]!, list[2]!);
+        const other = yield call("mempool_free_check", context.handles[0]!, list[1]!);
+        for (const element of list.slice(0, 2)) yield call("mempool_free", context.handles[0]!, element);
+        return other ? OVER : 1;
+      },
+      function* b(view) {
+        yield* reshape(view, 1, 64);
+        const result = yield* reshape(view, 1, LARGER);
+        yield post("reshaped", 1);
+        return result;
+      },
+    ],
+    { mode: { preemptions: 2 }, ...results((a, b) => a === 1 && b === 1) },
+  ),
+  usual(
+    "one leaves with an old magazine while another waits",
+    { maxNr: 2, held: 2, reshaped: LARGER },
+    [
+      function* a(view) {
+        for (const element of view.context.elements) yield* free(view, 0, element);
+        return 0;
+      },
+      function* b() {
+        return yield call("heap_detach");
+      },
+      function* c(view) {
+        const element = yield* wait(view, 2);
+        return element ? yield* free(view, 2, element) : -1;
+      },
+    ],
+    { mode: { preemptions: 1 }, ...results((a, b, c) => a === 0 && b === 1 && c === 0) },
+  ),
+  usual(
+    "one frees, and then allocates, while another reshapes",
+    { minNr: 1, maxNr: 32, held: 1, size: 64 },
+    [
+      function* a(view) {
+        yield* free(view, 0, view.context.elements[0]!);
+        yield take("reshaped");
+        const element = yield* alloc(view, 0);
+        const size = yield call("mempool_size", view.context.handles[0]!, element);
+        yield* free(view, 0, element);
+        return size;
+      },
+      function* b(view) {
+        return yield* reshapeAndSay(view, 1, 128);
+      },
+    ],
+    { mode: { preemptions: 2 }, ...results((a, b) => a === 128 && b === 1) },
+  ),
+  usual(
     "two need more memory",
     { size: 70_000, kept: 1, grows: 4 },
     [(a) => allocAndFree(a, 0), (b) => alloc(b, 1)],
-    // Who looks while the other has all that may yet come, and has not got it, finds nothing. It would not wait for it.
+    // While the first thread is growing the memory by all it may have, the second may find nothing: it does not wait.
     results((a, b) => a === 0 || b !== 0),
   ),
   usual(
@@ -306,6 +442,6 @@ export const sizing: readonly CoreCase[] = [
     "death in growing the memory, while another does",
     { size: 70_000, kept: 1, grows: 4 },
     [(a) => alloc(a, 0), heir, (c) => alloc(c, 2)],
-    { fatal: 0, mode: { preemptions: 1 } },
+    { fatal: 0, mode: { preemptions: 1 }, limit: 100_000 },
   ),
 ];

@@ -1,9 +1,10 @@
 /** Cursors: every scalar against DataView, arrays, nesting, growth, garbage. */
 import { PerformanceObserver, constants } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Views } from "../../src/memory.ts";
+import { Views } from "../../src/core/views.ts";
 import {
   array,
   bool,
@@ -20,7 +21,7 @@ import {
   u32,
   u64,
   u8,
-} from "../../src/struct.ts";
+} from "../../src/struct/index.ts";
 
 const newHeap = (pages = 1, shared = false) => ({
   views: new Views(new WebAssembly.Memory({ initial: pages, maximum: 16, shared })),
@@ -79,7 +80,7 @@ describe("scalars", () => {
   ].concat([-(2 ** 31), 0.1, 1e300, -1e300, 5e-324, Infinity, -Infinity, Number.NaN, Number.MAX_SAFE_INTEGER]);
   const bigints = [0n, 1n, -1n, 2n ** 63n - 1n, 2n ** 63n, -(2n ** 63n), 2n ** 64n - 1n, 2n ** 64n + 5n];
 
-  test.each([8, 65536 - All.sizeof])("round trip at %i as DataView sees it, other bytes untouched", (address) => {
+  test.each([8, 65536 - All.sizeof])("every scalar at %i reads and writes as in a DataView", (address) => {
     const heap = newHeap();
     const cursor = All.at(heap, address) as unknown as Record<string, unknown>;
     const view = new DataView(heap.views.memory.buffer);
@@ -116,7 +117,7 @@ describe("scalars", () => {
     );
   });
 
-  test("bool: any byte but 0 is true, and true is 1", () => {
+  test("any byte but 0 is true", () => {
     const heap = newHeap();
     const cursor = All.at(heap, 8);
     heap.views.u8[8 + All.offsetof("bool")] = 2;
@@ -138,7 +139,7 @@ describe("cursors", () => {
     tail: flexible(u64),
   });
 
-  test("the contract's example", () => {
+  test("the documented example works", () => {
     const heap = newHeap();
     const R1Bio = struct({ sector: u64, remaining: i32, bios: flexible(pointer()) });
     const bio = R1Bio.at(heap, 64);
@@ -150,7 +151,7 @@ describe("cursors", () => {
     expect([bio.address, bio.sector, bio.bios[1]]).toEqual([128, 0n, 0]);
   });
 
-  test("nested structs and arrays are where offsetof says, and follow the cursor", () => {
+  test("nested structs and arrays follow the cursor", () => {
     const heap = newHeap();
     const rec = Rec.at(heap, 80, 2);
     const { pos, items, m } = rec;
@@ -187,12 +188,12 @@ describe("cursors", () => {
     ]);
   });
 
-  test("the end of an array", () => {
+  test("accesses beyond the end of an array throw", () => {
     const heap = newHeap();
     const rec = Rec.at(heap, 80, 3);
     const before = heap.views.u8.slice();
     expect([rec.ptrs.length, rec.tail.length, rec.m.length, rec.m[0]!.length]).toEqual([2, 3, 2, 3]);
-    expect(Rec.at(heap, 80, 100).tail[99]).toBe(0n); // accessors for 100 now exist, which must change nothing here
+    expect(Rec.at(heap, 80, 100).tail[99]).toBe(0n); // accessors for 100 exist now, which must change nothing here
     expect([rec.ptrs[2], rec.ptrs[99], rec.ptrs[-1], rec.tail[3]]).toEqual([
       undefined,
       undefined,
@@ -209,7 +210,7 @@ describe("cursors", () => {
     expect(heap.views.u8).toEqual(before);
   });
 
-  test("an array of unknown length ends with the memory, and grows with it", () => {
+  test("an array of unknown length ends with the memory", () => {
     const heap = newHeap();
     const rec = Rec.at(heap, 80);
     const count = (65536 - 80 - Rec.offsetof("tail")) / 8;
@@ -227,7 +228,7 @@ describe("cursors", () => {
     expect(() => (rec.tail[70_000] = 1n)).toThrow(TypeError);
   });
 
-  test("at the end of 4 GiB nothing wraps round", (context) => {
+  test("addresses do not wrap round at 4 GiB", (context) => {
     let heap: { views: Views };
     try {
       heap = { views: new Views(new WebAssembly.Memory({ initial: 65536 })) };
@@ -245,7 +246,7 @@ describe("cursors", () => {
     expect(heap.views.u8[2 ** 31 + 63]).toBe(7);
   });
 
-  test("no property is ever made", () => {
+  test("a write to an unknown property throws", () => {
     const rec = Rec.at(newHeap(), 80) as any;
     expect(() => (rec.typo = 1)).toThrow(TypeError);
     expect(() => (rec.pos.z = 1)).toThrow(TypeError);
@@ -255,7 +256,7 @@ describe("cursors", () => {
     expect("move" in rec.pos).toBe(false);
   });
 
-  test("addresses are checked, and on an error the cursor stays", () => {
+  test("a refused move leaves the cursor in place", () => {
     const heap = newHeap();
     const cursor = All.at(heap, 8);
     const message = (got: string) =>
@@ -284,7 +285,7 @@ describe("cursors", () => {
     expect(cursor.address).toBe(65536 - All.sizeof);
   });
 
-  test("the length is checked, and counts for the end of memory", () => {
+  test("the length counts for the end of memory", () => {
     const heap = newHeap();
     const at = Rec.at.bind(Rec) as (h: unknown, address: number, length?: unknown) => unknown;
     for (const bad of [-1, 0.5, "1", null, 2 ** 32, 2 ** 31]) {
@@ -298,11 +299,70 @@ describe("cursors", () => {
     expect([...Rec.at(heap, 80, 0).tail]).toEqual([]);
     const Outer = struct({ n: u32, rec: Rec });
     expect(Outer.at(heap, 80, 3).rec.tail.length).toBe(3);
-    // What is allocated with offsetof may end before sizeof does.
+    // An element of offsetof bytes may end before sizeof bytes.
     const Short = struct({ n: u64, b: u8, list: flexible(u8) });
     expect([Short.sizeof, Short.offsetof("list", 1)]).toEqual([16, 10]);
     const heapEnd = struct({ b: u8, h: u16, list: flexible(u8) });
     expect(heapEnd.at(heap, 65536 - 4, 0).list.length).toBe(0);
+  });
+});
+
+describe("a cursor on no struct yet", () => {
+  const T = struct({
+    ...Object.fromEntries(All.fields.map(({ name, type }) => [name, type])),
+    nested: struct({ x: f32 }),
+    list: array(u32, 2),
+    tail: flexible(u32),
+  });
+  const unmoved = invalid("the cursor is on no struct yet");
+
+  test.each(All.fields.map(({ name }) => name))("%s neither reads nor writes", (name) => {
+    const heap = newHeap();
+    const before = heap.views.u8.slice();
+    const cursor = T.cursor(heap) as any;
+    expect(() => cursor[name]).toThrow(unmoved);
+    expect(() => (cursor[name] = name === "i64" || name === "u64" ? 1n : 1)).toThrow(unmoved);
+    expect(heap.views.u8).toEqual(before);
+  });
+
+  test.each([undefined, 2])("its nested objects throw with a length of %s", (length) => {
+    const cursor = T.cursor(newHeap(), length) as any;
+    expect(() => cursor.nested.x).toThrow(unmoved);
+    expect(() => cursor.list.get(1)).toThrow(unmoved);
+    expect(() => cursor.list.set(1, 1)).toThrow(unmoved);
+    expect(() => cursor.tail.get(1)).toThrow(unmoved);
+    expect(() => cursor.toJSON()).toThrow(unmoved);
+  });
+
+  test("its address is 0", () => {
+    const cursor = T.cursor(newHeap()) as any;
+    expect([cursor.address, cursor.nested.address, cursor.list.address]).toEqual([0, 0, 0]);
+  });
+
+  test("a console can show it", () => {
+    const cursor = T.cursor(newHeap());
+    expect(inspect(cursor)).toContain("address: 0");
+    expect(inspect((cursor as any).list)).toContain("address: 0");
+  });
+
+  test("it works once it is moved", () => {
+    const heap = newHeap();
+    const cursor = All.cursor(heap);
+    heap.views.memory.grow(1);
+    cursor.move(65536 + 8).u32 = 7;
+    expect([cursor.address, cursor.u32, heap.views.refresh().u32[(65536 + 8 + All.offsetof("u32")) >>> 2]]).toEqual([
+      65536 + 8,
+      7,
+      7,
+    ]);
+  });
+
+  test("a failed first move leaves it on no struct", () => {
+    const cursor = All.cursor(newHeap());
+    expect(() => cursor.move(65536)).toThrow(invalid("address must be a multiple of 8 from 8 to"));
+    expect(() => cursor.move(0 as number)).toThrow(invalid("alloc gives 0"));
+    expect(() => cursor.u32).toThrow(unmoved);
+    expect(cursor.address).toBe(0);
   });
 });
 
@@ -321,7 +381,7 @@ describe.each([
         views.refresh();
       },
     ],
-  ])("%s: no write is lost, on old and on new ground", (_name, grow) => {
+  ])("%s loses no write", (_name, grow) => {
     for (const field of T.fields.map(({ name }) => name)) {
       const heap = newHeap(1, shared);
       const cursor = T.at(heap, 8) as any;
@@ -348,7 +408,7 @@ describe.each([
     }
   });
 
-  test("arrays of one cursor made anew one by one, then together", () => {
+  test("arrays of one cursor survive several growths", () => {
     const heap = newHeap(1, shared);
     const cursor = T.at(heap, 8) as any;
     for (let pages = 2; pages < 6; pages++) {
@@ -380,6 +440,8 @@ describe("a million turns of a loop make no garbage", () => {
   const heap = newHeap(4);
   const node = Node.at(heap, 64, 4);
   const open = Node.at(heap, 64);
+  const { x, y } = Node.f32.pos;
+  const f = heap.views.f32;
 
   test.each<[string, (i: number) => void]>([
     ["move", (i) => void node.move(address(i))],
@@ -388,6 +450,7 @@ describe("a million turns of a loop make no garbage", () => {
     ["bool", (i) => void (node.move(address(i)).flag = !node.flag)],
     ["pointer", (i) => void (node.move(address(i)).next = node.address)],
     ["nested", (i) => void (node.move(address(i)).pos.x += node.pos.y)],
+    ["field indices", (i) => void (f[(address(i) >>> 2) + x]! += f[(address(i) >>> 2) + y]! * 0.5)],
     ["elements", (i) => void node.move(address(i)).list.set(i & 3, node.list.get(0) + 1)],
     ["elements of unknown length", (i) => void open.move(address(i)).list.set(i & 3, open.list.get(0) + 1)],
     ["elements in brackets", (i) => void (node.move(address(i)).list[1] = i)],
@@ -408,7 +471,7 @@ describe("a million turns of a loop make no garbage", () => {
     const grown = process.memoryUsage().heapUsed - before;
     await sleep(5);
     observer.disconnect();
-    // The smallest object a turn would be 12 MB. One collection may be due to what came before.
+    // The smallest object in each turn would be 12 MB. One collection may be due to earlier garbage.
     expect(grown).toBeLessThan(1_000_000);
     expect(collections).toBeLessThanOrEqual(1);
   });

@@ -1,8 +1,9 @@
 import { expectTypeOf, test } from "vitest";
-import type { Views } from "../../src/memory.ts";
+import type { Views } from "../../src/core/views.ts";
 import {
   array,
   bool,
+  f32,
   f64,
   flexible,
   i32,
@@ -14,8 +15,9 @@ import {
   type Cursor,
   type HasViews,
   type Pointer,
+  type Ptr,
   type StructType,
-} from "../../src/struct.ts";
+} from "../../src/struct/index.ts";
 
 declare const heap: { readonly views: Views; readonly other: string };
 
@@ -37,7 +39,8 @@ test("fields", () => {
   expectTypeOf(r.n).toEqualTypeOf<number>();
   expectTypeOf(r.ok).toEqualTypeOf<boolean>();
   expectTypeOf(r.pos.x).toEqualTypeOf<number>();
-  expectTypeOf(r.address).toEqualTypeOf<number>();
+  expectTypeOf(r.address).toEqualTypeOf<Ptr<typeof R>>();
+  expectTypeOf(r.pos.address).toEqualTypeOf<number>();
   expectTypeOf(r.bios).toEqualTypeOf<ArrayView<Pointer>>();
   expectTypeOf(r.bios.get(0)).toEqualTypeOf<number>();
   expectTypeOf(r.m.get(0).get(0)).toEqualTypeOf<number>();
@@ -111,4 +114,71 @@ test("definitions", () => {
   array(u8);
   // @ts-expect-error of a type
   array("u8", 2);
+});
+
+test("cursor", () => {
+  expectTypeOf(R.cursor(heap)).toEqualTypeOf<Cursor<typeof R>>();
+  R.cursor(heap, 4);
+  // @ts-expect-error no flexible array to give a length for
+  Vec.cursor(heap, 4);
+  // @ts-expect-error no views
+  Vec.cursor({});
+});
+
+test("addresses", () => {
+  const vec = Vec.cursor(heap);
+  const any: number = 8;
+  const maybe = 0 as Ptr<typeof Vec> | 0;
+  vec.move(any);
+  if (maybe) vec.move(maybe);
+  if (maybe !== 0) Vec.at(heap, maybe);
+  vec.move(vec.address);
+  expectTypeOf<Ptr<typeof Vec>>().toExtend<number>();
+  expectTypeOf<number>().not.toExtend<Ptr<typeof Vec>>();
+  expectTypeOf<Ptr<typeof Vec>>().not.toExtend<Ptr<typeof Item>>();
+
+  // @ts-expect-error it may be 0
+  vec.move(maybe);
+  // @ts-expect-error nor here
+  Vec.at(heap, maybe);
+  // @ts-expect-error 0 is no address
+  vec.move(0);
+  // @ts-expect-error the address of another struct
+  vec.move(Item.cursor(heap).address);
+  // @ts-expect-error the same
+  Vec.at(heap, Item.cursor(heap).address);
+});
+
+test("field indices", () => {
+  const T = struct({
+    id: u64,
+    ok: bool,
+    next: pointer(),
+    pos: Vec,
+    m: array(array(f32, 4), 3),
+    items: array(array(Item, 2), 2),
+    tail: flexible(u8),
+  });
+  expectTypeOf(T.f32).toEqualTypeOf<{ readonly m: number }>();
+  expectTypeOf(T.u64).toEqualTypeOf<{ readonly id: number }>();
+  expectTypeOf(T.u32).toEqualTypeOf<{ readonly next: number }>();
+  expectTypeOf(T.i16).toEqualTypeOf<{}>();
+  expectTypeOf(T.u8.ok).toEqualTypeOf<number>();
+  expectTypeOf(T.u8.tail).toEqualTypeOf<number>();
+  expectTypeOf(T.u8.items.key).toEqualTypeOf<number>();
+  expectTypeOf(T.u8.items.$stride).toEqualTypeOf<number>();
+  expectTypeOf(T.f64.pos).toEqualTypeOf<{ readonly x: number; readonly y: number }>();
+  expectTypeOf(T.f64.items.pos.x).toEqualTypeOf<number>();
+  // @ts-expect-error a u64 is in no f32 view
+  void T.f32.id;
+  // @ts-expect-error a bool is in u8
+  void T.u32.ok;
+  // @ts-expect-error a struct without an f32
+  void T.f32.pos;
+  // @ts-expect-error a struct is no number
+  void (T.f64.pos + 1);
+  // @ts-expect-error an array of scalars has no stride but 1
+  void T.f32.m.$stride;
+  // @ts-expect-error constants
+  T.f32.m = 1;
 });

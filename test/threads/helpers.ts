@@ -1,4 +1,4 @@
-/** Real threads: workers that run functions a test gives them, on the built package. */
+/** Real threads: workers that run functions of a test, on a bundle of src/ (test/setup/bundle.mjs). */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach } from "vitest";
@@ -10,7 +10,7 @@ interface Answer {
   readonly error: string | undefined;
 }
 
-/** A worker. What it keeps for later calls, it keeps in globalThis. */
+/** A worker. It keeps values for later calls in globalThis. */
 export class Thread {
   readonly worker: Worker;
   readonly #calls = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
@@ -30,7 +30,7 @@ export class Thread {
     running.add(this);
   }
 
-  /** What the function returns there; rejects with the code of what it throws. It sees nothing but its arguments. */
+  /** The function's result in the worker; rejects with the code of its error. The function sees only its arguments. */
   run<Args extends unknown[], Result>(
     call: (library: typeof Library, ...args: Args) => Result,
     ...args: Args
@@ -42,7 +42,7 @@ export class Thread {
     });
   }
 
-  /** Lets it end by itself. */
+  /** Lets the worker end by itself. */
   async end(): Promise<void> {
     const exit = once(this.worker, "exit");
     this.worker.postMessage({});
@@ -64,7 +64,7 @@ afterEach(async () => {
 export const sleep = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Looks until it is so; fails after 5 s. */
+/** Waits until the condition holds; fails after 5 s. */
 export async function until(isSo: () => boolean): Promise<void> {
   for (let i = 0; !isSo(); i++) {
     if (i === 500) throw new Error(`still not so after 5 s: ${isSo}`);

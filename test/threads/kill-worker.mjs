@@ -1,6 +1,6 @@
 /**
- * A worker of kill.test.ts, which is ended somewhere in here. What it holds stands in a table that outlives it, so that
- * no element is lost with it: by address, its label; or OPEN, for whoever takes it first.
+ * A worker of kill.test.ts, which the test ends anywhere in here. A table that outlives the worker lists its elements,
+ * so that none is lost: by address, the worker's label; or OPEN, for the first thread that takes the element.
  */
 import { workerData } from "node:worker_threads";
 
@@ -34,7 +34,7 @@ function insist(what, call) {
   for (let i = 0; i < 10_000; i++) {
     const value = call();
     if (value) return value;
-    // Somebody has died with the lock, and is to be reaped first.
+    // A thread has died with the lock, and must be reaped first.
     Atomics.wait(board, BOARD.rows - 1, 0, 1);
   }
   return fail("refused:", what);
@@ -48,13 +48,13 @@ const starvedHandle = insist("mempool_attach", () => core.mempool_attach(starved
 
 const mine = pools.map(() => []);
 
-/** As long as it was when it was handed out: somebody may have reshaped the pool since. */
+/** The size when the element was allocated: another thread may have reshaped the pool since. */
 const lastWord = (k, element) => (element + core.mempool_size(handles[k], element) - 4) >> 2;
 
 function hold(k, element) {
   if (!element) return;
   const was = Atomics.exchange(board, holderAt(element), label);
-  // Who has just given it back may not have come to say so, or not have lived to.
+  // The thread that freed it may not have updated the table yet, or may have died before that.
   if (was && !(was & LETTING_GO)) fail("handed out twice", element, "holder", was);
   Atomics.add(board, row + ROW.allocs, 1);
   u32[element >> 2] = element;
@@ -74,7 +74,7 @@ function give(k, element) {
   if (Atomics.compareExchange(board, holderAt(element), label, label | LETTING_GO) !== label) fail("not held", element);
   const result = core.mempool_free(handles[k], element);
   if (result) fail("free returned", result, "for", element);
-  // Another may have it by now.
+  // Another thread may have it by now.
   Atomics.compareExchange(board, holderAt(element), label | LETTING_GO, 0);
   Atomics.add(board, row + ROW.frees, 1);
 }
@@ -89,7 +89,7 @@ function some(k) {
   return element;
 }
 
-/** The exchange says only where to look; who changes OPEN to its label has the element. */
+/** The exchange has only a hint; the thread that changes OPEN to its label gets the element. */
 function exchange(k) {
   doing("exchanging", k);
   const ours = some(k);
@@ -101,6 +101,35 @@ function exchange(k) {
   if (!theirs || Atomics.compareExchange(board, holderAt(theirs), OPEN, label) !== OPEN) return;
   check(k, theirs);
   mine[k].push(theirs);
+}
+
+/** Several elements at once: all or none. */
+function bulk(k) {
+  const array = core.heap_scratch();
+  const count = 2 + random(8);
+  doing("allocating", k);
+  if (!core.mempool_alloc_bulk(handles[k], array, count)) return;
+  for (const element of u32.slice(array >>> 2, (array >>> 2) + count)) hold(k, element);
+}
+
+function freeBulk(k) {
+  const list = Array.from({ length: 2 + random(8) }, () => some(k)).filter((element) => element);
+  const array = core.heap_scratch();
+  doing("freeing", k);
+  for (const element of list) {
+    check(k, element);
+    u32[element >> 2] = 0;
+    if (Atomics.compareExchange(board, holderAt(element), label, label | LETTING_GO) !== label)
+      fail("not held", element);
+  }
+  u32.set(list, array >>> 2);
+  const marked = core.mempool_mark(handles[k], array, list.length, 1);
+  if (marked !== list.length) fail("not to be freed", list[marked], "of", list.length);
+  core.mempool_free_bulk(handles[k], array, list.length);
+  for (const element of list) {
+    Atomics.compareExchange(board, holderAt(element), label | LETTING_GO, 0);
+    Atomics.add(board, row + ROW.frees, 1);
+  }
 }
 
 let line = [];
@@ -118,7 +147,7 @@ function blocked(k) {
   hold(k, core.mempool_alloc_wait(handles[k], random(3)) >>> 0);
 }
 
-/** A pool that comes and goes: whoever finds it, ends it. */
+/** A pool that lives briefly: the thread that finds it ends it. */
 function comeAndGo() {
   doing("making a pool");
   const size = 24 + 8 * random(100);
@@ -128,7 +157,7 @@ function comeAndGo() {
   const list = [];
   for (let n = random(20); n; n--) list.push(core.mempool_alloc(pool) >>> 0);
   doing("ending a pool");
-  // None is out of a closed pool: nobody could get a handle of it, to free what a dead thread had.
+  // A closed pool must have no outstanding element: no thread could get a handle to free a dead thread's.
   for (const element of list) core.mempool_free(pool, element);
   if (core.mempool_exit(pool) === 0) return;
   insist("mempool_detach", () => core.mempool_detach(pool));
@@ -142,7 +171,7 @@ function bump() {
   core.arena_exit(arena);
 }
 
-/** Another size for what is handed out from now on, or a larger reserve. Refused while another is at it, or memory is short. */
+/** Another size for new elements, or a larger reserve. Refused while another thread does that, or memory is short. */
 function change(k) {
   const { size, minNr, maxNr } = pools[k];
   if (random(2)) {
@@ -154,7 +183,7 @@ function change(k) {
   }
 }
 
-/** Reaps for the main thread, if it asks; and may itself die of it. */
+/** Reaps for the main thread on request; it may itself die in that. */
 function reap() {
   const asked = Atomics.load(board, BOARD.reap);
   if (asked <= 0 || Atomics.compareExchange(board, BOARD.reap, asked, -1 - lane) !== asked) return;
@@ -172,7 +201,7 @@ function step() {
     core.heap_trim();
   } else if (what < 8) {
     doing("settling");
-    core.heap_settle();
+    core.heap_idle();
   } else if (what < 14) bump();
   else if (random(40) === 0) change(k);
   else if (what < 24) comeAndGo();
@@ -183,6 +212,8 @@ function step() {
     handles[k] = insist("mempool_attach", () => core.mempool_attach(pools[k].address) >>> 0);
   } else if (what < 44) wait(k);
   else if (what < 48) blocked(k);
+  else if (what < 70) bulk(k);
+  else if (what < 96) freeBulk(k);
   else if (what < 200) exchange(k);
   else if (what < 600) {
     doing("allocating", k);
@@ -195,7 +226,7 @@ function step() {
 }
 
 if (role === "blocked") {
-  // Nobody frees but just before it dies.
+  // Every worker frees only just before it dies.
   doing("blocked", -1);
   core.mempool_alloc_wait(starvedHandle, Infinity);
   doing("finishing");
@@ -208,5 +239,5 @@ if (role === "blocked") {
 } else {
   for (;;) step();
 }
-// It may have what it was given: it waits to be ended.
+// It may hold an element that it was given: it waits to be ended.
 Atomics.wait(board, BOARD.rows - 1, 0);

@@ -1,5 +1,5 @@
 /**
- * Threads that end anywhere, in the middle of anything: what they held comes back, and the others go on.
+ * Threads that end anywhere, in the middle of anything: their elements return, and the other threads continue.
  *
  *   KILLS         how many in all; 60
  *   KILL_SEED     of the workers' choices; where they end is new every time
@@ -12,14 +12,14 @@ import { BOARD, core, DOINGS, endAll, OPEN, random, ROW, sleep, TestHeap, type T
 const kills = Number(process.env["KILLS"] ?? 60);
 const seed = Number(process.env["KILL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const lanes = Number(process.env["KILL_WORKERS"] ?? 2);
-/** A label with this bit: that thread is about to free the element, or has just done so. */
+/** A label with this bit: the thread is about to free the element, or has just done so. */
 const LETTING_GO = 1 << 30;
-/** Each round is a heap of its own, that ends with every byte accounted for. */
+/** Each round is a heap of its own, and ends with every byte accounted for. */
 const PER_ROUND = 20;
 const THREADS = 16;
 /**
- * Pages that the heap's own structures may have lost with a thread that ended while it made or ended something: what it
- * had taken off a list, or not yet put on one, is nobody's.
+ * Pages of the heap's own structures that may be lost with a thread that ended while it made or ended something:
+ * structures that the thread had taken off a list, or not yet put on one.
  */
 const MAY_LEAK: Record<string, number> = {
   attaching: 1,
@@ -40,18 +40,18 @@ interface Tally {
   /** Reaps that said "not now", and that another worker did. */
   refused: number;
   byOthers: number;
-  /** What they were doing, by how often. */
+  /** The number of kills by what the thread was doing. */
   doing: Record<string, number>;
   allocs: number;
 }
 
 async function round(ofSeed: number, count: number, tally: Tally): Promise<void> {
   const n = random(ofSeed);
-  // Little memory, so that the reserves are at work; or enough.
+  // Little memory, so that the reserves serve; or enough.
   const pages = n(2) ? 8 + n(6) : 65;
   const heap = new TestHeap(pages, pages);
   const { board } = heap;
-  // Each thread's number has a page for good.
+  // Each thread's number keeps a page.
   const visitors = Array.from({ length: THREADS - 1 }, () => {
     const visitor = new WebAssembly.Instance(core, { env: { memory: heap.memory } })
       .exports as unknown as typeof heap.core;
@@ -68,6 +68,7 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     { size: 5000, align: 8, minNr: 2, maxNr: -1 },
     { size: 256, align: 16, minNr: 0, maxNr: -1 },
     { size: 128, align: 8, minNr: 12, maxNr: 12 },
+    { size: 40, align: 8, minNr: 100, maxNr: 100 },
   ].map((spec) => heap.pool(spec)!);
   const starved: TestPool = heap.pool({ size: 40, align: 8, minNr: 3, maxNr: 3 })!;
   const held = Array.from({ length: 3 }, () => heap.core.mempool_alloc(starved.handle) >>> 0);
@@ -91,8 +92,8 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     expect(heap.core.mempool_free(pools[k]!.handle, element)).toBe(0);
   };
   /**
-   * By pool, what a dead thread was handed and could not say any more that it has. To be listed before another thread can
-   * get its number.
+   * By pool, the elements that a dead thread had allocated and not yet entered in the table. To be listed before
+   * another thread can get its number.
    */
   const unsaid = (thread: number): number[][] =>
     [...pools, starved].map(({ handle }) => {
@@ -102,7 +103,7 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
       }
       return elements;
     });
-  /** Frees that, and what it said it has, whoever it was handed to first. */
+  /** Frees those elements, and the ones that the table lists for the dead thread. */
   const takeBack = (ofLabel: number, lists: number[][]) => {
     for (const element of lists.pop()!) expect(heap.core.mempool_free(starved.handle, element)).toBe(0);
     for (const [k, list] of lists.entries()) {
@@ -110,7 +111,7 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
       for (const element of [...list, ...said]) free(k, element);
     }
   };
-  /** The starved pool is starved again. */
+  /** Empties the starved pool again. */
   const starve = () => {
     while (held.length < 3) {
       const element = heap.core.mempool_alloc(starved.handle) >>> 0;
@@ -145,13 +146,13 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     worker.on("exit", () => (isOver = true));
     workers.add(worker);
     await until("coming online", () => Atomics.load(board, heap.row(lane, ROW.doing)) > 0);
-    // Some end while they join.
+    // Some workers end while they join.
     if (n(8)) {
       await until("attaching", () => Atomics.load(board, heap.row(lane, ROW.attached)) === 1);
       await sleep(n(20));
     }
     if (role !== "at work" && held.length) {
-      // Just now it is handed what it waits for.
+      // The worker gets the element that it waits for just now.
       if (n(2)) expect(heap.core.mempool_free(starved.handle, held.pop()!)).toBe(0);
     }
     const ended = worker.terminate();
@@ -168,7 +169,7 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     if (thread >= 0) {
       const lists = unsaid(thread);
       if (n(4) === 0 && Atomics.compareExchange(board, BOARD.reap, 0, thread + 1) === 0) {
-        // A worker may do it, if one comes by.
+        // A worker may do it.
         await sleep(5);
         Atomics.compareExchange(board, BOARD.reap, thread + 1, 0);
         await until("another's reaping", () => Atomics.load(board, BOARD.reap) >= 0);
@@ -193,21 +194,23 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     await Promise.all(Array.from({ length: lanes }, (_, i) => lane(i)));
     check();
 
-    // All have ended. What is live now is in the exchange, or was being freed.
+    // All workers have ended. A live element is in the exchange now, or was being freed.
+    expect(heap.problems()).toEqual([]);
     for (const [k, pool] of pools.entries()) {
+      expect(heap.poolStats(pool.handle).outstanding).toBe(heap.live([pool]).length);
       for (const element of heap.live([pool])) {
         const holder = Atomics.load(board, heap.holder(element));
         if (holder !== OPEN && !(holder & LETTING_GO)) tally.lost++;
         free(k, element);
       }
     }
-    // Pools that somebody died with.
+    // Pools whose thread has died.
     let address: number;
     const known = new Set([...pools, starved].map((pool) => pool.address));
     while ((address = heap.poolAddresses().find((each) => !known.has(each)) ?? 0)) {
       const handle = heap.core.mempool_attach(address) >>> 0;
       known.add(address);
-      // One that was being made has ended already.
+      // A pool that was being made has ended already.
       if (!handle) continue;
       for (const element of heap.live([{ ...starved, handle }])) heap.core.mempool_free(handle, element);
       expect(heap.core.mempool_exit(handle)).toBe(0);
@@ -233,7 +236,7 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
     expect(leaked).toBeGreaterThanOrEqual(0);
     expect(leaked).toBeLessThanOrEqual(mayLeak);
     tally.leaked += leaked;
-    // No thread's number is lost: those there were do for all.
+    // No thread's number is lost: all later threads reuse the earlier numbers.
     for (const visitor of visitors) {
       expect(visitor.heap_attach(heap.address, 0)).toBe(1);
       expect(visitor.heap_thread()).toBeLessThan(THREADS);
@@ -247,7 +250,7 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
 }
 
 test(
-  `${kills} kills, seed ${seed}`,
+  `${kills} kills lose no element, seed ${seed}`,
   async () => {
     const tally: Tally = { kills: 0, lost: 0, leaked: 0, refused: 0, byOthers: 0, doing: {}, allocs: 0 };
     for (let i = 0; tally.kills < kills; i++)

@@ -1,13 +1,16 @@
-/** What stress.test.ts and kill.test.ts share: a heap by its ABI alone, what its workers share beside it, and a watchdog. */
+/** Helpers of stress.test.ts and kill.test.ts: a heap by its ABI alone, the words that workers share, and a watchdog. */
 import { readFileSync } from "node:fs";
 import type { Worker } from "node:worker_threads";
+import { layout } from "../layout/layout.ts";
+
+const HEAP_THREADS = layout("HEAP_THREADS");
 
 const moduleIn = (name: string): WebAssembly.Module =>
   new WebAssembly.Module(readFileSync(new URL(`../../build/${name}.wasm`, import.meta.url)));
-export const core = moduleIn("core.shared");
+export const core = moduleIn("core.shared.whole");
 const inspect = moduleIn("inspect.shared");
 
-/** Those of docs/abi.h that are used here. */
+/** The codes of include/wasm_mempool.h that are used here. */
 export interface Core {
   heap_create(base: number, bytes: number, maxPages: number, grows: number): number;
   heap_attach(heap: number, label: number): number;
@@ -15,11 +18,11 @@ export interface Core {
   heap_detach(): number;
   heap_find_thread(label: number): number;
   heap_reap(thread: number): number;
-  heap_settle(): void;
+  heap_idle(): void;
   heap_scratch(): number;
   heap_trim(): number;
   mempool_create(size: number, align: number, minNr: number, maxNr: number): number;
-  mempool_pool(handle: number): number;
+  mempool_share(handle: number): number;
   mempool_attach(pool: number): number;
   mempool_exit(handle: number): number;
   mempool_alloc(handle: number): number;
@@ -61,21 +64,21 @@ export interface TestPool extends PoolSpec {
 }
 
 /**
- * What the workers share beside the heap, in words: control, a row for each worker, an exchange of elements, and who
- * holds which element, by address.
+ * The words that the workers share beside the heap: control, a row for each worker, an exchange of elements, and the
+ * holder of each element, by address.
  *
  *   | control | row 0 | ... | row 7 | exchange: pool 0, ... pool 7 | holders, one for each 8 bytes of the heap's memory |
  */
 export const BOARD = {
-  /** Counts phases; odd: a phase is on. */
+  /** Counts phases; odd during a phase. */
   phase: 0,
   /** 1: the phase is the last. */
   last: 1,
   parked: 2,
-  /** A counter that only who holds the only element of its pool touches, and the passes through that. */
+  /** A counter that only the holder of its pool's only element changes, and the number of its changes. */
   guarded: 3,
   passes: 4,
-  /** A thread to be reaped by a worker, plus one; minus the lane of the worker that is at it, minus one. */
+  /** A thread to be reaped by a worker, plus one; minus the lane of the worker that reaps it, minus one. */
   reap: 5,
   rows: 64,
   rowWords: 16,
@@ -86,7 +89,7 @@ export const BOARD = {
 
 /** The words of a row. */
 export const ROW = {
-  /** What it is doing, as an index into DOINGS, and to which pool. */
+  /** The worker's step, as an index into DOINGS, and its pool. */
   doing: 0,
   pool: 1,
   steps: 2,
@@ -97,7 +100,7 @@ export const ROW = {
   generation: 6,
   own: 7,
   ownSize: 8,
-  /** Times it was handed an element in line. */
+  /** Times that the worker got an element as a waiter. */
   served: 9,
 } as const;
 
@@ -124,9 +127,9 @@ export const DOINGS = [
   "finishing",
 ] as const;
 
-/** Whoever may take the element in the exchange. */
+/** The holder of an element in the exchange: any thread may take it. */
 export const OPEN = 0xff;
-/** Set in who holds an element of a pool that comes and goes. */
+/** Set in the holder of an element of a pool that lives briefly. */
 export const VISITING = 0x100;
 
 export class TestHeap {
@@ -136,7 +139,7 @@ export class TestHeap {
   readonly board: Int32Array;
   readonly #inspect: Inspect;
 
-  /** Of `pages` Wasm pages, the first of which is not the heap's. */
+  /** A heap in a memory of `pages` Wasm pages, the first of which is not the heap's. */
   constructor(pages: number, maximum: number) {
     this.memory = new WebAssembly.Memory({ initial: pages, maximum, shared: true });
     const env = { memory: this.memory };
@@ -149,10 +152,10 @@ export class TestHeap {
 
   pool(spec: PoolSpec): TestPool | undefined {
     const handle = this.core.mempool_create(spec.size, spec.align, spec.minNr, spec.maxNr) >>> 0;
-    return handle ? { ...spec, handle, address: this.core.mempool_pool(handle) } : undefined;
+    return handle ? { ...spec, handle, address: this.core.mempool_share(handle) } : undefined;
   }
 
-  /** What heap_check found: codes of assembly/check.ts, and their values. Nobody else may be at work. */
+  /** The results of heap_check: codes of assembly/inspect/check.ts, and their values. No other thread may be working. */
   problems(): string[] {
     const at = this.core.heap_scratch();
     const count = this.#inspect.heap_check(this.address, at);
@@ -196,7 +199,7 @@ export class TestHeap {
     return BOARD.holders + (element >>> 3);
   }
 
-  /** The elements held by somebody: the address and what the table says. */
+  /** The elements that a thread holds: the address and the entry of the table. */
   *held(): Generator<[element: number, holder: number]> {
     for (let at: number = BOARD.holders; at < this.board.length; at++) {
       const holder = Atomics.load(this.board, at);
@@ -204,14 +207,16 @@ export class TestHeap {
     }
   }
 
-  /** The elements of these pools that are handed out, whatever the thread, in order. */
+  /** The number of thread numbers that the heap has given. */
+  numbers(): number {
+    return new Uint32Array(this.memory.buffer)[(this.address + HEAP_THREADS) >> 2]!;
+  }
+
+  /** The outstanding elements of these pools, in order. */
   live(pools: readonly TestPool[]): number[] {
     const all: number[] = [];
     for (const { handle } of pools) {
-      for (let thread = 0; thread < 64; thread++) {
-        for (let element = 0; (element = this.core.mempool_next_live(handle, element, thread) >>> 0);)
-          all.push(element);
-      }
+      for (let element = 0; (element = this.core.mempool_next_live(handle, element, -1) >>> 0);) all.push(element);
     }
     return all.toSorted((a, b) => a - b);
   }
@@ -225,7 +230,7 @@ export class TestHeap {
     return lines.join("\n");
   }
 
-  /** Looks until it is so, and fails with what each worker is doing if that takes a minute. */
+  /** Waits until the condition holds; fails after a minute, and reports what each worker is doing. */
   async until(what: string, lanes: number, isSo: () => boolean): Promise<void> {
     const end = performance.now() + 60_000;
     while (!isSo()) {

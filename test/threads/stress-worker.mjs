@@ -1,18 +1,18 @@
 /**
- * A worker of stress.test.ts: does at random all that a thread may do with a heap, and looks whether an element that it
- * is handed is nobody else's, and one that it gives back still what it was.
+ * A worker of stress.test.ts: does at random all that a thread may do with a heap, and checks that no other thread
+ * holds an element that it allocates, and that the bytes of an element that it frees are unchanged.
  */
 import { workerData } from "node:worker_threads";
 
-const { module, memory, heap, board, lane, seed, pools, turnstile, BOARD, ROW, DOINGS, OPEN, VISITING, hoard } =
+const { module, memory, heap, board, lane, seed, pools, turnstile, BOARD, ROW, DOINGS, OPEN, VISITING, mostHeld } =
   workerData;
 const core = new WebAssembly.Instance(module, { env: { memory } }).exports;
 const row = BOARD.rows + lane * BOARD.rowWords;
 const me = lane + 1;
-/** What resize and reshape return of docs/abi.h. */
+/** The results of resize and reshape: see include/wasm_mempool.h. */
 const NOT_NOW = -7;
 const NO_MEMORY = -8;
-/** Who holds an element of a pool that comes and goes. */
+/** The holder of an element of a pool that lives briefly. */
 const meVisiting = me | VISITING;
 
 let state = seed >>> 0 || 1;
@@ -41,11 +41,11 @@ function doing(what, pool = -1) {
 }
 const count = (word) => Atomics.add(board, row + word, 1);
 
-/* ---- elements: at both ends the address, in between who holds it ---- */
+/* ---- elements: at both ends the address, in between the holder ---- */
 
 const CANARY_EVERY = 256;
 
-/** An element just handed out: must be nobody's. */
+/** An element just allocated: no thread may hold it. */
 function take(size, element, holder = me) {
   if (element & 7) fail("misaligned", element);
   const was = Atomics.compareExchange(board, BOARD.holders + (element >>> 3), 0, holder);
@@ -74,7 +74,7 @@ function check(size, element, holder) {
   for (let at = first + 2; at < last; at += CANARY_EVERY) if (u[at] !== ~at) fail("overwritten inside", element);
 }
 
-/** Gives an element back; the result of free, which must not be an error. */
+/** Frees an element. Returns the result of free, which must not be an error. */
 function give(handle, size, element, holder = me) {
   check(size, element, holder);
   words(element + size)[element >> 2] = 0;
@@ -90,16 +90,22 @@ function give(handle, size, element, holder = me) {
 
 let handles = [];
 let gate;
-/** Places in line: the pool, the place, its ticket. */
+/** Waiters: the pool, the waiter's slot, its sequence number. */
 let line = [];
 
-/** Until it is true: another may have the lists just now. */
+const idleWord = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Repeats until true: another thread may have the lock of the lists, or all memory for a while, and a thread with a number
+ * that is new to the heap needs a page.
+ */
 function insist(what, call) {
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 2000; i++) {
     const value = call();
     if (value) return value;
+    if (i >= 1000) Atomics.wait(idleWord, 0, 0, 1);
   }
-  return fail("refused:", what);
+  return fail("refused:", what, core.heap_error());
 }
 
 function join() {
@@ -114,7 +120,7 @@ function leaveLine(k) {
 
 /* ---- steps ---- */
 
-/** As it was when it was handed out: somebody may have reshaped the pool since. */
+/** The size when the element was allocated: another thread may have reshaped the pool since. */
 const sizeOf = (k, element) => core.mempool_size(handles[k], element);
 const giveBack = (k, element) => give(handles[k], sizeOf(k, element), element);
 
@@ -125,8 +131,8 @@ function keep(k, element) {
   if (!element) return;
   take(sizeOf(k, element), element);
   mine[k].push(element);
-  // What it holds of one pool is bounded, so that the others have some; where it hoards, memory is not enough for that.
-  while (mine[k].length > hoard) giveBack(k, mine[k].shift());
+  // A worker's elements of one pool are limited, so that the others get some; with a high limit, memory runs short.
+  while (mine[k].length > mostHeld) giveBack(k, mine[k].shift());
 }
 
 function some(k) {
@@ -167,11 +173,11 @@ function free(k) {
   if (!element) return;
   doing("freeing", k);
   giveBack(k, element);
-  // An address that is free must be refused, or be somebody else's by now: so it is only asked.
+  // A free address must be refused, or another thread has allocated it meanwhile: so only check it.
   if (random(64) === 0) core.mempool_free_check(handles[k], element + 4);
 }
 
-/** Puts one of its own into the exchange, and takes what was there: everyone frees everyone's. */
+/** Puts an element into the exchange, and takes the one that was there: so each thread frees elements of all. */
 function exchange(k) {
   doing("exchanging", k);
   const mineNow = some(k);
@@ -195,7 +201,7 @@ function exchange(k) {
 
 const valueOf = (place) => Atomics.load(words(place + 16), place >> 2) >>> 0;
 
-/** Leaves the line, with the element if one was handed over. */
+/** Leaves the wait queue, with the element if one was handed over. */
 function endWait(entry) {
   line = line.filter((each) => each !== entry);
   const { k, place } = entry;
@@ -224,7 +230,7 @@ function wait(k) {
   } else if (what === 2) {
     for (const entry of here) if (valueOf(entry.place) > 2) endWait(entry);
   } else {
-    // Out of line, and in again with the ticket it had.
+    // Leaves the wait queue, and enters it again with the same sequence number.
     const { ticket } = here[0];
     endWait(here[0]);
     const place = core.mempool_wait_begin(handles[k], ticket) >>> 0;
@@ -233,7 +239,7 @@ function wait(k) {
   }
 }
 
-/** Through the turnstile, a pool of one element that nobody keeps: so every wait for it ends. */
+/** Through the turnstile, a pool of one element that every thread frees soon: so every wait for it ends. */
 function pass() {
   doing("at the turnstile");
   let element;
@@ -255,7 +261,7 @@ function pass() {
 
 const refused = (result) => result === NOT_NOW || result === NO_MEMORY;
 
-/** Another size for what is handed out from now on, or another reserve; never less of that than the pool began with. */
+/** Another size for new elements, or another reserve, never smaller than at first. */
 function change(k) {
   const { size, minNr, maxNr } = pools[k];
   if (random(2)) {
@@ -279,14 +285,14 @@ function rejoin(k) {
     return;
   }
   endOwn();
-  // Places still in line are cancelled, and what was handed over to them is given back.
+  // Cancels the waiters, and frees the elements that were handed over to them.
   if (random(2)) leaveLine();
   line = [];
   insist("heap_detach", () => core.heap_detach());
   join();
 }
 
-/* ---- pools that come and go ---- */
+/* ---- pools that live briefly ---- */
 
 let own;
 
@@ -297,7 +303,7 @@ function makeOwn() {
   const handle = core.mempool_create(size, 8, minNr, random(2) ? -1 : minNr + 1 + random(40)) >>> 0;
   if (!handle) return;
   own = { handle, size, list: [] };
-  Atomics.store(board, row + ROW.own, core.mempool_pool(handle));
+  Atomics.store(board, row + ROW.own, core.mempool_share(handle));
   Atomics.store(board, row + ROW.ownSize, size);
   Atomics.add(board, row + ROW.generation, 1);
 }
@@ -313,7 +319,7 @@ function useOwn() {
   while (own.list.length > 10) give(own.handle, own.size, own.list.shift(), meVisiting);
 }
 
-/** Exits the pool with elements still out, here and with visitors. */
+/** Exits the pool with outstanding elements, of this thread and of visitors. */
 function endOwn() {
   if (!own) return;
   doing("ending a pool");
@@ -328,7 +334,7 @@ function endOwn() {
   insist("mempool_detach", () => core.mempool_detach(handle));
 }
 
-/** Attaches to another's pool, which may end meanwhile. */
+/** Attaches to another thread's pool, which may end meanwhile. */
 function visit() {
   const other = BOARD.rows + random(workerData.lanes) * BOARD.rowWords;
   const generation = Atomics.load(board, other + ROW.generation);
@@ -338,7 +344,7 @@ function visit() {
   const handle = core.mempool_attach(Atomics.load(board, other + ROW.own)) >>> 0;
   if (!handle) return;
   const list = [];
-  // If that pool has ended, this is another at the same address.
+  // If that pool has ended, this is another pool at the same address.
   if (Atomics.load(board, other + ROW.generation) === generation) {
     for (let n = random(20); n; n--) {
       const element = (random(8) ? core.mempool_alloc(handle) : core.mempool_alloc_wait(handle, random(2))) >>> 0;
@@ -378,7 +384,7 @@ function step() {
   }
   if (what < 9) {
     doing("settling");
-    return core.heap_settle();
+    return core.heap_idle();
   }
   if (what < 12) return bump();
   if (what < 14) return change(k);
@@ -394,7 +400,7 @@ function step() {
     return keep(k, core.mempool_alloc_wait(handles[k], random(4) / 2) >>> 0);
   }
   if (what < 250) return exchange(k);
-  // At times it takes more than it gives, at times less.
+  // The worker allocates more than it frees at times, and less at others.
   if (what < 255) greed = 30 + random(40);
   return random(100) < greed ? alloc(k) : free(k);
 }
@@ -402,7 +408,7 @@ function step() {
 /** Between two phases, all are parked. */
 function park(phase) {
   doing("settling");
-  core.heap_settle();
+  core.heap_idle();
   doing("parked");
   Atomics.add(board, BOARD.parked, 1);
   Atomics.wait(board, BOARD.phase, phase);

@@ -1,15 +1,22 @@
-/** Several threads on one heap: waiting, passing elements on, dying, and ending. */
+/** Several threads on one heap: they wait, pass elements on, die and end. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { createHeap, type Heap, type Pool, type Reaped } from "../../src/index.ts";
+import {
+  createSharedHeap,
+  type Heap,
+  type Pool,
+  type Reaped,
+  type SharedHeap,
+  type SharedPool,
+} from "../../src/index.ts";
 import { drain, expectSound, freeAll, freeCode, MIB, take } from "../contract/helpers.ts";
 import { sleep, Thread, until } from "./helpers.ts";
 
-type Kept = typeof globalThis & { pool: Pool; held: number[] };
+type Kept = typeof globalThis & { pool: SharedPool; held: number[] };
 
-const heapOf = (bytes = MIB): Heap => createHeap({ shared: true, initial: bytes, maximum: bytes });
+const heapOf = (bytes = MIB): SharedHeap => createSharedHeap({ initial: bytes, maximum: bytes });
 const poolOf = (heap: Heap, count: number, minNr = count): Pool =>
   heap.create({ size: 64, minNr, maxNr: count, name: "pool" });
 
@@ -22,7 +29,7 @@ async function threadWith(pool: Pool, options?: { withoutWaitAsync: boolean }): 
   return thread;
 }
 
-/** Everything the pool may have can be had here. */
+/** This thread can allocate all elements of the pool. */
 async function expectAllHome(heap: Heap, pool: Pool, count: number): Promise<void> {
   const all: number[] = [];
   while (all.length < count) all.push(await pool.allocAsync({ timeout: 5000 }));
@@ -33,7 +40,7 @@ async function expectAllHome(heap: Heap, pool: Pool, count: number): Promise<voi
   expectSound(heap);
 }
 
-test("a blocked thread is handed what another frees", async () => {
+test("a blocked thread gets the element that another thread frees", async () => {
   const heap = heapOf();
   const pool = poolOf(heap, 2);
   const thread = await threadWith(pool);
@@ -50,7 +57,7 @@ test("a blocked thread is handed what another frees", async () => {
   await expectAllHome(heap, pool, 2);
 });
 
-test("a blocked thread's time runs out, and the pool's end wakes it", async () => {
+test("a timeout and the pool's end wake a blocked thread", async () => {
   const heap = heapOf();
   const pool = poolOf(heap, 2);
   const thread = await threadWith(pool);
@@ -58,7 +65,7 @@ test("a blocked thread's time runs out, and the pool's end wakes it", async () =
   const took = await thread.run(() => {
     const began = performance.now();
     try {
-      (globalThis as Kept).pool.allocWait(50);
+      (globalThis as Kept).pool.allocWait({ timeout: 50 });
     } catch (error) {
       if ((error as { code: string }).code !== "ERR_TIMEOUT") throw error;
     }
@@ -75,14 +82,14 @@ test("a blocked thread's time runs out, and the pool's end wakes it", async () =
   await sleep(30);
   pool.exit();
   for (const each of await settled) expect(each).toMatchObject({ reason: { message: "ERR_CLOSED" } });
-  // the last one home ends it, in this thread too
+  // the last free ends the pool, in this thread too
   await thread.run((_, addresses) => addresses.forEach((address) => (globalThis as Kept).pool.free(address)), held);
   await thread.run(() => (globalThis as Kept).pool.closed);
   await pool.closed;
   expectSound(heap);
 });
 
-test("a blocked bulk request collects, makes way, and is served", async () => {
+test("a blocked bulk request makes way", async () => {
   const heap = heapOf();
   const pool = poolOf(heap, 6);
   const thread = await threadWith(pool);
@@ -95,7 +102,7 @@ test("a blocked bulk request collects, makes way, and is served", async () => {
   await sleep(50);
   const single = pool.allocAsync();
   freeAll(pool, held.slice(0, 5));
-  // it has five of six, and one waits behind it
+  // it has five of six elements, and one waiter is behind it
   pool.free(await single);
   pool.free(held[5]!);
   const theirs = await bulk;
@@ -104,7 +111,7 @@ test("a blocked bulk request collects, makes way, and is served", async () => {
   await expectAllHome(heap, pool, 6);
 });
 
-test("first come, first served, over threads and ways of waiting", async () => {
+test("waiters of all threads and kinds are served in order", async () => {
   const heap = heapOf();
   const pool = poolOf(heap, 1);
   const threads = await Promise.all([0, 1, 2].map(() => threadWith(pool)));
@@ -124,7 +131,7 @@ test("first come, first served, over threads and ways of waiting", async () => {
     ["blocked 2", () => threads[2]!.run(() => (globalThis as Kept).pool.allocWait())],
   ] as const) {
     all.push(note(name, promise()));
-    await sleep(40);
+    await sleep(150);
   }
   expect(order).toEqual([]);
   pool.free(held);
@@ -133,7 +140,7 @@ test("first come, first served, over threads and ways of waiting", async () => {
   await expectAllHome(heap, pool, 1);
 });
 
-/** Takes, writes, looks whether that is still there, and gives back: in every way, in turn. */
+/** Allocates, writes, checks the bytes and frees: in every way, in turn. */
 const work = async (_: unknown, count: number): Promise<void> => {
   const { pool: mine } = globalThis as Kept;
   const u32 = () => mine.heap.u32;
@@ -148,7 +155,7 @@ const work = async (_: unknown, count: number): Promise<void> => {
     for (let i = 0; i < count; i++) {
       const mark = Math.trunc(Math.random() * 2 ** 31) * 2 + 1;
       const way = (i + seed) % 5;
-      if (way === 0 && seed === 0) await use(mine.allocWait(10_000), mark);
+      if (way === 0 && seed === 0) await use(mine.allocWait({ timeout: 10_000 }), mark);
       else if (way === 1) {
         const got = mine.alloc();
         if (got !== 0) await use(got, mark);
@@ -158,24 +165,21 @@ const work = async (_: unknown, count: number): Promise<void> => {
       } else await use(await mine.allocAsync({ timeout: 30_000 }), mark);
     }
   };
-  // One at a time blocks, so that nobody here sleeps on what another has.
+  // One waiter at a time blocks, so that no thread here sleeps while it holds another's element.
   if (count > 100) await one(0);
   else await Promise.all([1, 2].map((seed) => one(5 * seed + 2)));
 };
 
-test.each([false, true])(
-  "threads that wait and pass on lose nothing; without waitAsync: %s",
-  async (withoutWaitAsync) => {
-    const heap = heapOf();
-    const pool = poolOf(heap, 3, 1);
-    const threads = await Promise.all([1, 2, 3].map(() => threadWith(pool, { withoutWaitAsync })));
-    const rounds = withoutWaitAsync ? 60 : 1500;
-    await Promise.all(threads.map((thread) => thread.run(work, rounds)));
-    await expectAllHome(heap, pool, 3);
-  },
-);
+test.each([false, true])("threads that wait lose no element; without waitAsync: %s", async (withoutWaitAsync) => {
+  const heap = heapOf();
+  const pool = poolOf(heap, 3, 1);
+  const threads = await Promise.all([1, 2, 3].map(() => threadWith(pool, { withoutWaitAsync })));
+  const rounds = withoutWaitAsync ? 60 : 1500;
+  await Promise.all(threads.map((thread) => thread.run(work, rounds)));
+  await expectAllHome(heap, pool, 3);
+});
 
-test("an idle thread gives up what it has cached", async () => {
+test("an idle thread returns its cached elements", async () => {
   const heap = heapOf();
   const pool = poolOf(heap, 64, 0);
   const thread = await threadWith(pool);
@@ -188,8 +192,8 @@ test("an idle thread gives up what it has cached", async () => {
   await expectAllHome(heap, pool, 64);
 });
 
-test("a thread sees what another's memory has grown by", async () => {
-  const heap = createHeap({ shared: true, initial: 262144, maximum: 4 * MIB });
+test("a thread sees memory that another thread has grown", async () => {
+  const heap = createSharedHeap({ initial: 262144, maximum: 4 * MIB });
   const pool = heap.create({ size: 5000, minNr: 0 });
   const thread = await threadWith(pool);
   const theirs = await thread.run(() => {
@@ -206,7 +210,7 @@ test("a thread sees what another's memory has grown by", async () => {
   expectSound(heap);
 });
 
-test("a worker that ends by itself leaves nothing cached, and its place to another", async () => {
+test("a worker that ends by itself leaves no element cached", async () => {
   const heap = heapOf();
   const pool = poolOf(heap, 8, 0);
   for (let i = 0; i < 3; i++) {
@@ -225,7 +229,7 @@ test("a worker that ends by itself leaves nothing cached, and its place to anoth
   await expectAllHome(heap, pool, 8);
 });
 
-test("a worker that is terminated is reaped, if it is watched", async () => {
+test("a watched worker that is terminated is reaped", async () => {
   const heap = heapOf();
   const pool = poolOf(heap, 8, 2);
   const reaped: Reaped[] = [];
@@ -235,7 +239,7 @@ test("a worker that is terminated is reaped, if it is watched", async () => {
     const { pool: mine } = globalThis as Kept;
     const all = Array.from({ length: 6 }, () => mine.alloc());
     for (const address of all.splice(2)) mine.free(address);
-    // and it is in line
+    // and it waits
     for (const _ of all) void mine.allocBulkAsync(new Uint32Array(8));
     return all;
   });
@@ -251,7 +255,7 @@ test("a worker that is terminated is reaped, if it is watched", async () => {
   await expectAllHome(heap, pool, 8);
 });
 
-test("a worker that nobody watches any more is for the caller to reap", async () => {
+test("the caller can reap a worker that is no longer watched", async () => {
   const heap = heapOf();
   const pool = poolOf(heap, 8, 0);
   const thread = await threadWith(pool);
@@ -268,7 +272,7 @@ test("a worker that nobody watches any more is for the caller to reap", async ()
   await expectAllHome(heap, pool, 8);
 });
 
-test("workers terminated at any moment stop nobody and lose nothing", async () => {
+test("workers terminated at any moment stop no other thread", async () => {
   const heap = heapOf();
   const pool = poolOf(heap, 24, 6);
   const waits = new Set<Promise<void>>();
@@ -293,7 +297,7 @@ test("workers terminated at any moment stop nobody and lose nothing", async () =
           const out = new Uint32Array(5);
           for (let i = 0; ; i++) {
             if (i % 10 === 0) await mine.allocBulkAsync(out);
-            else mine.allocBulkWait(out, 1 + (i % 5));
+            else mine.allocBulkWait(out, { count: 1 + (i % 5) });
             mine.freeBulk(out, i % 10 === 0 ? 5 : 1 + (i % 5));
             const one = mine.alloc();
             mine.free(one);
@@ -317,7 +321,7 @@ test("workers terminated at any moment stop nobody and lose nothing", async () =
   expectSound(heap);
 });
 
-/** What a program prints that imports the package, and ends by itself. */
+/** The output of a program that imports the package and ends by itself. */
 async function outputOf(program: string): Promise<string> {
   const code = program.replace("wasm-mempool", fileURLToPath(new URL("../../dist/index.js", import.meta.url)));
   const args = ["--input-type=module", "--eval", code];
@@ -326,8 +330,8 @@ async function outputOf(program: string): Promise<string> {
 
 test("a shared heap keeps no process alive", async () => {
   const output = await outputOf(`
-    import { createHeap } from "wasm-mempool";
-    const heap = createHeap({ shared: true });
+    import { createSharedHeap } from "wasm-mempool";
+    const heap = createSharedHeap();
     const pool = heap.create({ size: 64, minNr: 1 });
     pool.share();
     pool.alloc();
@@ -340,8 +344,8 @@ test("waiting for another thread keeps a worker alive", async () => {
   const output = await outputOf(
     `
     import { Worker } from "node:worker_threads";
-    import { createHeap } from "wasm-mempool";
-    const pool = createHeap({ shared: true }).create({ size: 64, minNr: 1, maxNr: 1 });
+    import { createSharedHeap } from "wasm-mempool";
+    const pool = createSharedHeap().create({ size: 64, minNr: 1, maxNr: 1 });
     const held = pool.alloc();
     const code = \`
       import { workerData } from "node:worker_threads";

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 
 if (workerData?.withoutWaitAsync) delete Atomics.waitAsync;
-const library = await import("../../dist/index.js");
+const library = await import("../../build/library.mjs");
 
 parentPort.on("message", async ({ id, code, args }) => {
   if (id === undefined) return parentPort.close();

@@ -8,10 +8,10 @@ import {
   atomicNotify,
   atomicOr,
   atomicStore,
-  atomicSwap,
+  compareExchange,
   atomicWait,
   guess,
-} from "../../../assembly/atomics";
+} from "../../../assembly/base/atomics";
 
 /* A stack of nodes 1..n. The head is at 0: node number in the low 16 bits, in the tagged version a count of changes above. */
 
@@ -31,7 +31,7 @@ export function stack_pop(): u32 {
     const head = atomicLoad<u32>(0);
     if (head == 0) return 0;
     const after = guess<u32>(next(head));
-    if (atomicSwap<u32>(0, head, after)) return head;
+    if (compareExchange<u32>(0, head, after)) return head;
   }
 }
 
@@ -39,7 +39,7 @@ export function stack_push(node: u32): void {
   while (true) {
     const head = atomicLoad<u32>(0);
     store<u32>(next(node), head);
-    if (atomicSwap<u32>(0, head, node)) return;
+    if (compareExchange<u32>(0, head, node)) return;
   }
 }
 
@@ -49,7 +49,7 @@ export function tagged_pop(): u32 {
     const node = head & 0xffff;
     if (node == 0) return 0;
     const after = guess<u32>(next(node)) & 0xffff;
-    if (atomicSwap<u32>(0, head, ((head & 0xffff0000) + 0x10000) | after)) return node;
+    if (compareExchange<u32>(0, head, ((head & 0xffff0000) + 0x10000) | after)) return node;
   }
 }
 
@@ -57,7 +57,7 @@ export function tagged_push(node: u32): void {
   while (true) {
     const head = atomicLoad<u32>(0);
     store<u32>(next(node), head & 0xffff);
-    if (atomicSwap<u32>(0, head, ((head & 0xffff0000) + 0x10000) | node)) return;
+    if (compareExchange<u32>(0, head, ((head & 0xffff0000) + 0x10000) | node)) return;
   }
 }
 
@@ -67,7 +67,7 @@ export function tagged_push(node: u32): void {
 export function sleepy_take(): u32 {
   while (true) {
     const count = atomicLoad<u32>(1024);
-    if (count && atomicSwap<u32>(1024, count, count - 1)) return count;
+    if (count && compareExchange<u32>(1024, count, count - 1)) return count;
     atomicAdd<u32>(1028, 1);
     atomicWait(1032, 0, Infinity);
     atomicAdd<u32>(1028, -1);
@@ -83,7 +83,7 @@ export function sleepy_give(): void {
 export function wakeful_take(milliseconds: f64): u32 {
   while (true) {
     const count = atomicLoad<u32>(1024);
-    if (count && atomicSwap<u32>(1024, count, count - 1)) return count;
+    if (count && compareExchange<u32>(1024, count, count - 1)) return count;
     atomicAdd<u32>(1028, 1);
     const how = atomicWait(1024, 0, milliseconds);
     atomicAdd<u32>(1028, -1);
@@ -113,7 +113,7 @@ export function whole_add(): void {
 }
 
 export function locked_add(): bool {
-  if (!atomicSwap<u32>(2052, 0, 1)) return false;
+  if (!compareExchange<u32>(2052, 0, 1)) return false;
   store<u32>(2048, load<u32>(2048) + 1);
   atomicStore<u32>(2052, 0);
   return true;
@@ -125,7 +125,7 @@ declare function sched(kind: u32, address: usize, bytes: u32): void;
 const UNTIL_ZERO: u32 = 12;
 
 export function spin_add(told: bool): void {
-  while (!atomicSwap<u32>(2052, 0, 1)) {
+  while (!compareExchange<u32>(2052, 0, 1)) {
     if (told) sched(UNTIL_ZERO, 2052, 4);
     else while (atomicLoad<u32>(2052)) {}
   }
@@ -206,7 +206,7 @@ export function add(i: u32, value: u32): u32 {
 }
 
 export function swap(i: u32, expected: u32, value: u32): bool {
-  return atomicSwap<u32>(word(i), expected, value);
+  return compareExchange<u32>(word(i), expected, value);
 }
 
 export function sleep(i: u32, expected: u32, milliseconds: f64): u32 {

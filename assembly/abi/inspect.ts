@@ -1,0 +1,7 @@
+/**
+ * The checker and the statistics: a module of its own, over the memory of the heap that it inspects, so that the core
+ * stays small.
+ */
+export { heap_check } from "../inspect/check";
+export { mempool_owner } from "../inspect/owner";
+export { arena_stats, heap_next_live, heap_stats, mempool_stats } from "../inspect/stats";

@@ -1,0 +1,3 @@
+/** The ABI of libwasm_mempool_malloc_shared.a: pools and malloc over one heap, for several threads. */
+export * from "./shared";
+export * from "./malloc";

@@ -1,0 +1,3 @@
+/** The ABI of libwasm_mempool_malloc.a: pools and malloc over one heap. */
+export * from "./core";
+export * from "./malloc";

@@ -1,0 +1,87 @@
+/**
+ * Alloc: magazine -> slabs, pages, growth -> reserve -> reclaim, then slabs again -> 0.
+ *
+ * The reserve comes after the backend, as in Linux. No alloc overtakes a waiter: the slow path serves the wait queue
+ * first, and refuses if a waiter is left. Otherwise 0 means that the reserve was empty at some instant of the call
+ * (reserveTake).
+ *
+ * The slow path costs a batch from the slabs, or a new slab; reclaim, a look at each pool and arena. Waits for no
+ * thread: reclaim only tries the lock, and a refill that finds all slabs in other threads' hands looks again for some
+ * microseconds, then goes on.
+ */
+import { atomicLoad, THREADS } from "../base/atomics";
+import { CLOSED, fail } from "../base/error";
+import { Magazine } from "../base/layout";
+import { userFill } from "../base/user";
+import { recallCached, syncGate } from "./gate";
+import { flushAndServe, serve, serveOrFinish, takeReserved } from "./handoff";
+import { handOut, popRound, refill } from "./magazine";
+import { elementSize, failAlloc, isClosed, isWaiting, notePeak, poolOf, roundsIn } from "./pool";
+import { reclaimFor } from "./reclaim";
+
+/** An element, not zeroed; 0 if backend and reserve are empty. The hit path, also for guests compiled with the core. */
+@inline
+export function allocInline(m: Magazine): usize {
+  const top = m.top;
+  if (top > atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("allocLimit"))) return popRound(m, top);
+  return allocSlow(m);
+}
+
+function allocSlow(m: Magazine): usize {
+  const pool = poolOf(m);
+  syncGate(m);
+  if (isClosed(pool)) {
+    if (THREADS) serveOrFinish(m);
+    return fail(CLOSED);
+  }
+  if (THREADS && isWaiting(pool)) {
+    serve(m);
+    if (isWaiting(pool)) return <usize>refuseAlloc(m);
+    syncGate(m);
+  }
+  let element = fromMagazine(m);
+  if (element) return element;
+  element = takeReserved(m);
+  if (element) {
+    m.reserveHits++;
+    return handOut(m, element);
+  }
+  if (reclaimFor(m)) element = fromMagazine(m);
+  return element || <usize>refuseAlloc(m);
+}
+
+/** An element of the magazine, which is refilled if it is empty; 0 if the backend has none. */
+function fromMagazine(m: Magazine): usize {
+  if (!roundsIn(m)) {
+    notePeak(poolOf(m));
+    if (!refill(m, poolOf(m).faults ? 1 : -1)) return 0;
+  }
+  const element = popRound(m, m.top);
+  if (THREADS) serveOrFinish(m);
+  return element;
+}
+
+/** An element of the reserve, never of the backend; 0 if the reserve is empty, or a waiter comes first. */
+export function allocPreallocated(m: Magazine): usize {
+  const pool = poolOf(m);
+  if (THREADS && isWaiting(pool)) {
+    syncGate(m);
+    flushAndServe(m);
+  }
+  const element = isClosed(pool) || (THREADS && isWaiting(pool)) ? 0 : takeReserved(m);
+  if (!element) return <usize>refuseAlloc(m);
+  m.preallocated++;
+  return handOut(m, element);
+}
+
+export function zero(m: Magazine, element: usize): usize {
+  if (element) userFill(element, 0, elementSize(m, element));
+  return element;
+}
+
+/** Counts a failed allocation, and asks the other threads to flush their magazines. Returns 0. */
+export function refuseAlloc(m: Magazine): bool {
+  m.failures++;
+  if (THREADS) recallCached(poolOf(m));
+  return <bool>failAlloc(poolOf(m));
+}

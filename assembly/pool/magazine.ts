@@ -1,0 +1,201 @@
+/**
+ * The magazine: the elements of one epoch that one thread hands out and takes back without touching a word that another
+ * thread changes. popRound and pushRound are the hit path once the gate has let a call through.
+ *
+ * Owns the rounds, and the change between CACHED and LIVE. An element that a thread holds between magazine, reserve,
+ * slabs and waiters is CACHED by it and no round. `taken` counts the elements that the thread took from slabs and
+ * reserve, less those it returned there: it changes in one store with `top` (moveTop), or with TAKEN_IN_TRANSIT
+ * (beginTransit). So if the thread dies, the reaper knows whether `taken` counts what it held (uncount in
+ * threads/reap.ts).
+ *
+ * Invariant (checkMagazine and checkPool of inspect/check.ts), while no thread is inside a call: the rounds of a
+ * thread's magazine, each once, and the elements that it has handed over to waiters are exactly the elements CACHED by
+ * it.
+ *
+ * Calls elements (slabs) to refill and to flush, a batch at a time. Waits for no thread.
+ */
+import { atomicLoad, atomicStore, MALLOC_ALONE, THREADS } from "../base/atomics";
+import { heap } from "../base/instance";
+import {
+  BACKEND_EXTERNAL,
+  BACKEND_PAGES,
+  BATCH,
+  Epoch,
+  GATE_SHUT,
+  Magazine,
+  MAGAZINE_BYTES,
+  MAGAZINE_GROWS_AT,
+  MAGAZINE_SHARE_SHIFT,
+  MAX_NR_SHARE_SHIFT,
+  MAX_ROUNDS,
+  PAGE_SHIFT,
+  Pool,
+  ROUND,
+  SMALL_ROUNDS,
+  STATE_CACHED,
+  STATE_LIVE,
+  TAKEN,
+  TAKEN_IN_TRANSIT,
+} from "../base/layout";
+import { slabRefill, slabReturn } from "../memory/elements";
+import { stateAt } from "../memory/geometry";
+import { ownAlloc, ownFree } from "../memory/records";
+import { roundsIn, wordOf } from "./pool";
+
+/**
+ * From here to endTransit the elements that this thread holds are not in `taken`; otherwise they are. `by` corrects
+ * `taken` for those that enter transit. Count and flag change in one store.
+ */
+@inline
+export function beginTransit(m: Magazine, by: i32): void {
+  if (THREADS) m.taken = ((m.taken + by) & TAKEN) | TAKEN_IN_TRANSIT;
+  else if (by) m.taken += by;
+}
+
+/** Ends the transit: `by` elements that are still held, or were stored in the magazine, are in `taken` again. */
+@inline
+export function endTransit(m: Magazine, by: i32): void {
+  if (THREADS) m.taken = (m.taken + by) & TAKEN;
+  else m.taken += by;
+}
+
+/** Sets `top` after rounds came from the slabs or returned there, and `taken` by the same store; ends a transit. */
+@inline
+function moveTop(m: Magazine, top: usize, by: i32): void {
+  store<u64>(changetype<usize>(m), (<u64>top) | ((<u64>((m.taken + by) & TAKEN)) << 32));
+}
+
+/**
+ * Makes an empty magazine one of the pool's current epoch, with its rounds in its own record.
+ *
+ * Ordering: stores the magazine's epoch, then reads the pool's again. A thread that reshapes stores the pool's epoch,
+ * and reads all magazines' before it reuses an old record (isReusable). At least one of them sees the other.
+ */
+export function adoptEpoch(m: Magazine, pool: Pool): void {
+  const current = wordOf(pool, offsetof<Pool>("epoch"));
+  let at: u32;
+  do {
+    at = atomicLoad<u32>(current);
+    atomicStore<u32>(changetype<usize>(m) + offsetof<Magazine>("epoch"), at);
+  } while (THREADS && atomicLoad<u32>(current) != at);
+  const epoch = changetype<Epoch>(<usize>at);
+  m.inverse = atomicLoad<u32>(changetype<usize>(epoch) + offsetof<Epoch>("inverse"));
+  m.shift = epoch.shift;
+  m.indexEnd = epoch.indexEnd;
+  let full = max<u32>(1, min<u32>(MAX_ROUNDS, MAGAZINE_BYTES / epoch.stride));
+  // Where elements are few, other threads would miss those that this one caches.
+  if (THREADS) full = min<u32>(full, epoch.maxNr >>> MAX_NR_SHARE_SHIFT);
+  if (epoch.backend == BACKEND_PAGES || epoch.backend == BACKEND_EXTERNAL) full = 0;
+  m.fullCapacity = full;
+  magazineShrink(m);
+}
+
+/** The end of the rounds at full capacity: freeLimit while the gate is open to frees. */
+@inline
+export function magazineEnd(m: Magazine): usize {
+  return m.first + m.capacity * ROUND;
+}
+
+/** Hands out the newest round; the magazine is not empty. `top` is m.top. */
+@inline
+export function popRound(m: Magazine, top: usize): usize {
+  const round = top - ROUND;
+  m.top = round;
+  m.allocs++;
+  // Two loads, not one of 8 bytes: the element must not wait for the state byte's address to be computed.
+  store<u8>(load<u32>(round, 4), THREADS ? m.liveState : STATE_LIVE);
+  return load<u32>(round);
+}
+
+/** Puts an element into a magazine that is not full. `top` is m.top. */
+@inline
+export function pushRound(m: Magazine, top: usize, element: usize, state: usize): void {
+  store<u8>(state, cachedBy(m));
+  store<u32>(top, <u32>element);
+  store<u32>(top, <u32>state, 4);
+  m.top = top + ROUND;
+}
+
+/** The state byte CACHED by a magazine's thread. */
+@inline
+export function cachedBy(m: Magazine): u32 {
+  return THREADS ? m.liveState ^ (STATE_LIVE | STATE_CACHED) : STATE_CACHED;
+}
+
+/**
+ * How many rounds move between magazine and slabs at once: enough to share the cost, but at most half of the magazine,
+ * so that a load that just fits it soon moves almost none.
+ */
+@inline
+function batch(m: Magazine): u32 {
+  return min<u32>(BATCH, (m.capacity + 1) >>> 1);
+}
+
+/** Moves a batch, at most `most` elements, from the slabs into an empty magazine. False: the backend gives none. */
+export function refill(m: Magazine, most: u32): bool {
+  const epoch = changetype<Epoch>(m.epoch);
+  // Boxes from the slabs are empty: only the host fills them.
+  if (epoch.backend == BACKEND_EXTERNAL) return false;
+  growMagazine(m);
+  beginTransit(m, 0);
+  const got = slabRefill(epoch, m.top, max<u32>(1, min(batch(m), most)));
+  moveTop(m, m.top + got * ROUND, got);
+  return got != 0;
+}
+
+/** Returns a batch to the slabs if the magazine is full. It does not grow: a free must not allocate memory. */
+export function makeRoom(m: Magazine): void {
+  if (roundsIn(m) == m.capacity) flush(m, batch(m));
+}
+
+/** Returns the `count` newest rounds to the slabs: their slabs are the most recently used. */
+export function flush(m: Magazine, count: u32): void {
+  const top = m.top;
+  const rounds = top - count * ROUND;
+  slabReturn(changetype<Epoch>(m.epoch), rounds, top);
+  moveTop(m, rounds, -count);
+}
+
+/** Gives an empty magazine its full capacity once its epoch has enough slabs. If memory is gone, it stays small. */
+function growMagazine(m: Magazine): void {
+  if (m.capacity == m.fullCapacity) return;
+  if (atomicLoad<u32>(m.epoch + offsetof<Epoch>("slabPages")) < MAGAZINE_GROWS_AT) return;
+  if (m.fullCapacity * ROUND > heap().maxPages << (PAGE_SHIFT - MAGAZINE_SHARE_SHIFT)) return;
+  const first = ownAlloc(m.fullCapacity * ROUND);
+  if (!first) return;
+  // The gate bounds the old rounds: shut until syncGate sets it for the new ones.
+  atomicStore<u64>(changetype<usize>(m) + offsetof<Magazine>("allocLimit"), GATE_SHUT);
+  m.first = first;
+  m.top = first;
+  m.capacity = m.fullCapacity;
+}
+
+/** Moves an empty magazine back into its own record, and frees the memory it grew into. */
+export function magazineShrink(m: Magazine): void {
+  const inRecord = changetype<usize>(m) + offsetof<Magazine>();
+  const grown = m.first;
+  m.first = inRecord;
+  m.top = inRecord;
+  m.capacity = min<u32>(SMALL_ROUNDS, m.fullCapacity);
+  // `first` no longer names it: a thread that dies here leaks the memory, and nobody frees it twice.
+  if (grown && grown != inRecord) ownFree(grown);
+}
+
+/** Returns all rounds to the slabs; not an external backend's full boxes, which would count as empty. */
+@inline
+export function giveCached(m: Magazine): void {
+  if (!isExternal(m)) flush(m, roundsIn(m));
+}
+
+
+@inline
+export function isExternal(m: Magazine): bool {
+  return !MALLOC_ALONE && changetype<Epoch>(m.epoch).backend == BACKEND_EXTERNAL;
+}
+
+/** Hands out a held element. */
+@inline
+export function handOut(m: Magazine, element: usize): usize {
+  store<u8>(stateAt(element), m.liveState);
+  return element;
+}

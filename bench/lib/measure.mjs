@@ -1,2 +1,0 @@
-/** What all suites measure with. */
-export * from "../core/measure.mjs";

@@ -1,0 +1,171 @@
+/** One heap as this thread sees it: its memory, its core, and the objects of this thread that live on it. */
+import { PAGE, type Core } from "./abi.ts";
+import { MempoolError } from "./errors.ts";
+import type { HeapHandle } from "./handles.ts";
+import type { Inspection } from "./inspection.ts";
+import { Shrinkers } from "./shrinkers.ts";
+import type { CoreModules } from "./modules.ts";
+import type { WasmMemory } from "./types.ts";
+import { Views } from "./views.ts";
+import { Watermarks } from "./watermarks.ts";
+
+/** A pool of this thread, as far as its heap deals with all pools alike. */
+export interface PoolMember {
+  /** The Pool that the caller holds. */
+  readonly front: object;
+  readonly name: string;
+  readonly handle: number;
+  readonly serial: number;
+  /** Chooses between the fast path and the slow one, after `queues` has become empty or not empty. */
+  updateFastHandle(): void;
+  exit(): void;
+  /** Closes the pool in this thread if another thread has closed it. */
+  noticeRemoteClose(): void;
+  /** The element at an address of the core's, by the number that callers know; 0 if a box is empty. */
+  elementIn(address: number): number;
+  /** Takes back a box that is empty. */
+  releaseEmptyBox(address: number): void;
+  /** This thread is about to leave the heap, or to end it. */
+  leave(): void;
+}
+
+/** A wait queue of a pool, in this thread. */
+export interface QueueMember {
+  /** The heap may have got memory back. */
+  retry(): void;
+}
+
+/** What a heap of several threads adds: a program without one does not ship it. */
+export interface Sharing {
+  /** The class of a pool's wait queue; of the type of the one that a heap of one thread has. */
+  readonly WaitQueue: unknown;
+  /** Makes what this thread posts for another to attach the heap. */
+  share(worker: object | undefined): HeapHandle;
+  /** See {@link HeapContext.retryWhileBusy}. */
+  retryWhileBusy(apiName: string, core: Core, attempt: () => number): number;
+}
+
+/** What a heap is made of. */
+export interface HeapParts {
+  readonly memory: WasmMemory;
+  readonly core: Core;
+  readonly modules: CoreModules;
+  readonly address: number;
+  readonly inspection: Inspection;
+  readonly sharing: Sharing | undefined;
+}
+
+function throwEnded(): never {
+  throw new MempoolError("ERR_CLOSED", "the heap has ended, or this thread has left it");
+}
+/** The core of a heap that has ended, or that this thread has left. */
+const endedCore: Core = /* @__PURE__ */ new Proxy({} as Core, { get: throwEnded });
+
+export class HeapContext {
+  /** The Heap that the caller holds. */
+  front!: object;
+  readonly memory: WasmMemory;
+  readonly views: Views;
+  /** The core's exports. Once the heap has ended in this thread, every access throws ERR_CLOSED. */
+  core: Core;
+  /** The compiled core, for other threads. */
+  readonly modules: CoreModules;
+  readonly inspection: Inspection;
+  readonly address: number;
+  /** The address of this thread's scratch words, through which arrays pass. It never moves. */
+  readonly scratch: number;
+  /** What only a heap of several threads needs; undefined for a heap that is not shared. */
+  readonly sharing: Sharing | undefined;
+  /** Set once this thread has shared the heap, or has attached to it. */
+  sharedId: string | undefined;
+  /** This thread's pools that have not ended. */
+  readonly pools: Set<PoolMember> = new Set();
+  /** The queues of this thread in which a waiter waits. */
+  readonly queues: Set<QueueMember> = new Set();
+  readonly watermarks: Watermarks = new Watermarks();
+  readonly shrinkers: Shrinkers = new Shrinkers();
+  /** Lets another heap have the bytes of this one. */
+  releaseExtent: (() => void) | undefined;
+  #maximum: number | undefined;
+  #isRetryScheduled = false;
+
+  constructor({ memory, core, modules, address, inspection, sharing }: HeapParts) {
+    this.memory = memory;
+    this.views = new Views(memory);
+    this.core = core;
+    this.modules = modules;
+    this.inspection = inspection;
+    this.address = address;
+    this.scratch = core.heap_scratch() >>> 0;
+    this.sharing = sharing;
+  }
+
+  /** Whether other threads may have the heap: then the core keeps the wait queues. */
+  get isShared(): boolean {
+    return this.sharing !== undefined;
+  }
+
+  /**
+   * Calls `attempt` until it gives a number but 0, or another thread is no longer in the way of it; at most for a second.
+   * 0: heap_error tells why.
+   *
+   * @throws `ERR_WOULD_BLOCK` after that second.
+   */
+  retryWhileBusy(apiName: string, attempt: () => number): number {
+    return this.sharing ? this.sharing.retryWhileBusy(apiName, this.core, attempt) : attempt() >>> 0;
+  }
+
+  /** Bytes that the heap may have. */
+  get maximum(): number {
+    return (this.#maximum ??= this.core.heap_max_pages() * PAGE);
+  }
+
+  /** Whether the heap has ended, or this thread has left it. */
+  get hasEnded(): boolean {
+    return this.core === endedCore;
+  }
+
+  end(): void {
+    this.core = endedCore;
+    this.releaseExtent?.();
+  }
+
+  refuseEnded(): void {
+    if (this.hasEnded) throwEnded();
+  }
+
+  /** The heap may have got memory back: once this job is done, all waiters of this thread try again. */
+  scheduleRetry(): void {
+    if (this.queues.size === 0 || this.#isRetryScheduled) return;
+    this.#isRetryScheduled = true;
+    void Promise.resolve().then(() => {
+      this.#isRetryScheduled = false;
+      for (const queue of this.queues) queue.retry();
+    });
+  }
+
+  /**
+   * The statistics of this heap, or of a pool or arena in it, by index.
+   *
+   * @throws the errors of {@link Inspection.exports}; `ERR_CLOSED`.
+   */
+  statistics(kind: "heap_stats" | "mempool_stats" | "arena_stats", address: number): (index: number) => number {
+    // Read from the core, so that a heap that has ended throws.
+    const at = this.core.heap_scratch() >>> 0;
+    this.inspection.exports("stats")[kind](address, at);
+    const { f64 } = this.views.refresh();
+    return (index) => f64[(at >>> 3) + index]!;
+  }
+
+  /** How much memory the heap has, for messages. */
+  describeMemory(): string {
+    try {
+      const n = this.statistics("heap_stats", this.address);
+      const [bytes, maximum, largestFree] = [n(0) * PAGE, n(1) * PAGE, n(3) * PAGE];
+      return `the heap has ${bytes} of at most ${maximum} bytes, ${largestFree} of them free in one piece`;
+    } catch {
+      // There is no inspector.
+      return `the heap may have ${this.maximum} bytes`;
+    }
+  }
+}

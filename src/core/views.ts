@@ -1,0 +1,45 @@
+import type { WasmMemory } from "./types.ts";
+
+/**
+ * Typed views over one linear memory.
+ *
+ * A call of `memory.grow`, by any code, gives a memory a new buffer. The views of a plain memory's old buffer are detached
+ * (length 0); those of a shared memory keep their old length. In both cases an index into the grown part is not below
+ * `length`: so the test `index < view.length` also finds a stale view, and `refresh()` then renews the views.
+ */
+export class Views {
+  readonly memory: WasmMemory;
+  i8!: Int8Array;
+  u8!: Uint8Array;
+  i16!: Int16Array;
+  u16!: Uint16Array;
+  i32!: Int32Array;
+  u32!: Uint32Array;
+  f32!: Float32Array;
+  f64!: Float64Array;
+  i64!: BigInt64Array;
+  u64!: BigUint64Array;
+
+  constructor(memory: WasmMemory) {
+    this.memory = memory;
+    this.refresh();
+  }
+
+  /** Renews every view if the memory has another buffer now. Returns this. */
+  refresh(): this {
+    const { buffer } = this.memory;
+    if (this.u8?.buffer !== buffer) {
+      this.i8 = new Int8Array(buffer);
+      this.u8 = new Uint8Array(buffer);
+      this.i16 = new Int16Array(buffer);
+      this.u16 = new Uint16Array(buffer);
+      this.i32 = new Int32Array(buffer);
+      this.u32 = new Uint32Array(buffer);
+      this.f32 = new Float32Array(buffer);
+      this.f64 = new Float64Array(buffer);
+      this.i64 = new BigInt64Array(buffer);
+      this.u64 = new BigUint64Array(buffer);
+    }
+    return this;
+  }
+}

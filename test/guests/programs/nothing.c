@@ -1,0 +1,1 @@
+/* Nothing: what is exported comes from the archive. */

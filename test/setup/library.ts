@@ -1,0 +1,5 @@
+/** The library of the tests' worker threads: the bindings, with all their parts. */
+import "../../src/backend.ts";
+import "../../src/inspect.ts";
+
+export * from "../../src/index.ts";
