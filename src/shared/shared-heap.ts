@@ -121,8 +121,8 @@ export class SharedHeap extends Heap {
    * The thread must have ended. A thread of a browser, but for an AudioWorklet, or of Deno, holds a Web Lock while it is in
    * the heap; while it may have that, the call is refused; see `reapAsync`. Of any other thread, the caller must know. An
    * AudioWorklet has ended once its AudioContext is closed: `await context.close()`, then reap. `isGone` says that the caller
-   * knows in any case: nothing tells of a worker that ended before it had its lock, a few turns of its event loop after it
-   * attached.
+   * knows in any case: nothing tells of a worker that ended before it had its lock. A worker gets it at once if it has awaited
+   * `navigator.locks.query()` before it attaches, else a few turns of its event loop later.
    *
    * @throws `ERR_INVALID_ARGUMENT` for this thread, a watched worker that runs, or no thread; `ERR_WOULD_BLOCK` if the thread
    * may still run, or another that has stopped or died is in the way: try again later; `ERR_CLOSED`.
@@ -133,6 +133,7 @@ export class SharedHeap extends Heap {
 
   /**
    * As `reap`; but waits while the thread holds a Web Lock, and while another thread that has stopped or died is in the way.
+   * Waits for ever for a worker that ended before it had its lock.
    *
    * @throws the errors of `reap`, but never `ERR_WOULD_BLOCK`. As rejections.
    */

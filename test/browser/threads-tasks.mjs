@@ -107,7 +107,9 @@ export function makeTasks(run = finish) {
   /** By name. */
   const pools = {};
   return {
-    attach(shared) {
+    async attach(shared) {
+      // Then the browser sends the request for this thread's Web Lock at once, and a thread that blocks next can be reaped.
+      await globalThis.navigator?.locks?.query();
       for (const [name, pool] of Object.entries(shared)) pools[name] = attach(pool);
       return pools.many.heap.threadId;
     },
@@ -118,12 +120,16 @@ export function makeTasks(run = finish) {
     free: (element) => pools.two.free(element),
     allocWait: (timeout) => pools.two.allocWait({ timeout: timeout }),
     allocAsync: () => pools.two.allocAsync(),
-    /** Allocates all elements of the pool, as other threads return them, and then caches them. */
-    cacheAll() {
+    /**
+     * Allocates all elements of the pool, as other threads return them, and then caches them. Without waitAsync, a worklet
+     * returns the last one only for a moment, within a touch: a waiter gets it, a call that does not wait may never.
+     */
+    async cacheAll() {
       const { few } = pools;
+      const waits = !("waitAsync" in Atomics);
       const elements = [];
       for (const late = Date.now() + LATE; elements.length < few.maxNr;) {
-        const element = few.alloc();
+        const element = few.alloc() || (waits ? await few.allocAsync() : 0);
         if (element !== 0) elements.push(element);
         else if (Date.now() > late) throw new Error(`only ${elements.length} elements`);
       }
