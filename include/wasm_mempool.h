@@ -226,7 +226,13 @@ int32_t mempool_free(mempool_t p, mempool_address_t element);
 int32_t mempool_free_check(mempool_t p, mempool_address_t element);
 
 /*
- * For a bulk free of all or none. Marks `count` elements and returns count; or marks none and returns the index of the first
+ * Frees the `count` elements in an array, all or none: MEMPOOL_FREED; MEMPOOL_FREED_LAST, and then the handle is gone; or the
+ * error of the first that cannot be freed or that the array names twice, and nothing has changed. Skips 0. O(count).
+ */
+int32_t mempool_free_all(mempool_t p, mempool_address_t array, uint32_t count);
+
+/*
+ * For a free of all or none whose array comes in parts. Marks `count` elements and returns count; or marks none and returns the index of the first
  * that cannot be freed or that the array names twice. With mark 0 it removes the marks. Skips 0. A marked element may be
  * freed.
  */

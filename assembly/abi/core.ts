@@ -14,7 +14,7 @@ import { freePages } from "../memory/runs";
 import { describeSlab } from "../memory/walk";
 import { allocInline, allocPreallocated, zero } from "../pool/alloc";
 import { allocInArena, createArena } from "../pool/arenas";
-import { allocBulk, freeBulk, markBulk } from "../pool/bulk";
+import { allocBulk, freeAll, freeBulk, markBulk } from "../pool/bulk";
 import { checkFree } from "../pool/element";
 import { returnBox, takeBox, takeSurplusBox } from "../pool/external";
 import { freeInline } from "../pool/free";
@@ -116,6 +116,11 @@ export function mempool_mark(m: Magazine, array: usize, count: u32, mark: bool):
 
 export function mempool_free_bulk(m: Magazine, array: usize, count: u32): i32 {
   return isNull(m) ? noneCode() : freeBulk(m, array, count);
+}
+
+export function mempool_free_all(m: Magazine, array: usize, count: u32): i32 {
+  if (isNull(m)) return noneCode();
+  return !array && count ? BAD_ARGUMENT : freeAll(m, array, count);
 }
 
 export function mempool_resize(m: Magazine, minNr: u32): i32 {

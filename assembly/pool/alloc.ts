@@ -24,10 +24,11 @@ import { reclaimFor } from "./reclaim";
 export function allocInline(m: Magazine): usize {
   const top = m.top;
   if (top > atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("allocLimit"))) return popRound(m, top);
-  return allocSlow(m);
+  return allocSlow(m, 1);
 }
 
-function allocSlow(m: Magazine): usize {
+/** `want`: how many elements the caller is going to take, this one included. */
+export function allocSlow(m: Magazine, want: u32): usize {
   const pool = poolOf(m);
   syncGate(m);
   if (isClosed(pool)) {
@@ -39,22 +40,22 @@ function allocSlow(m: Magazine): usize {
     if (isWaiting(pool)) return <usize>refuseAlloc(m);
     syncGate(m);
   }
-  let element = fromMagazine(m);
+  let element = fromMagazine(m, want);
   if (element) return element;
   element = takeReserved(m);
   if (element) {
     m.reserveHits++;
     return handOut(m, element);
   }
-  if (reclaimFor(m)) element = fromMagazine(m);
+  if (reclaimFor(m)) element = fromMagazine(m, want);
   return element || <usize>refuseAlloc(m);
 }
 
 /** An element of the magazine, which is refilled if it is empty; 0 if the backend has none. */
-function fromMagazine(m: Magazine): usize {
+function fromMagazine(m: Magazine, want: u32): usize {
   if (!roundsIn(m)) {
     notePeak(poolOf(m));
-    if (!refill(m, poolOf(m).faults ? 1 : -1)) return 0;
+    if (!refill(m, want, poolOf(m).faults ? 1 : -1)) return 0;
   }
   const element = popRound(m, m.top);
   if (THREADS) serveOrFinish(m);

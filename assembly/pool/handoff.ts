@@ -135,7 +135,7 @@ export function handOver(pool: Pool, epoch: Cache, element: usize): bool {
 function takeForWaiter(m: Magazine): usize {
   // Of an old epoch nothing is handed over: it would come back here, without end.
   if (isStale(m)) syncGate(m);
-  if (!roundsIn(m) && !refill(m, 1)) return takeReserved(m);
+  if (!roundsIn(m) && !refill(m, 1, 1)) return takeReserved(m);
   const top = m.top - ROUND;
   m.top = top;
   return load<u32>(top);

@@ -127,18 +127,21 @@ export function cachedBy(m: Magazine): u32 {
  * so that a load that just fits it soon moves almost none.
  */
 @inline
-function batch(m: Magazine): u32 {
+export function batch(m: Magazine): u32 {
   return min<u32>(BATCH, (m.capacity + 1) >>> 1);
 }
 
-/** Moves a batch, at most `most` elements, from the slabs into an empty magazine. False: the backend gives none. */
-export function refill(m: Magazine, most: u32): bool {
+/**
+ * Moves a batch, or `want` elements if that is more and the magazine has room, but at most `most`, from the slabs into an
+ * empty magazine. False: the backend gives none.
+ */
+export function refill(m: Magazine, want: u32, most: u32): bool {
   const epoch = changetype<Epoch>(m.epoch);
   // Boxes from the slabs are empty: only the host fills them.
   if (epoch.backend == BACKEND_EXTERNAL) return false;
   growMagazine(m);
   beginTransit(m, 0);
-  const got = slabRefill(epoch, m.top, max<u32>(1, min(batch(m), most)));
+  const got = slabRefill(epoch, m.top, max<u32>(1, min(max(batch(m), min(want, m.capacity)), most)));
   moveTop(m, m.top + got * ROUND, got);
   return got != 0;
 }

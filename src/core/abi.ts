@@ -73,6 +73,7 @@ export interface Core {
   mempool_alloc_bulk(pool: number, array: number, count: number): number;
   mempool_add_failures(pool: number, n: number): void;
   mempool_free(pool: number, element: number): number;
+  mempool_free_all(pool: number, array: number, count: number): number;
   mempool_free_bulk(pool: number, array: number, count: number): number;
   mempool_free_check(pool: number, element: number): number;
   mempool_mark(pool: number, array: number, count: number, mark: number): number;

@@ -61,6 +61,9 @@ function throwEnded(): never {
 /** The core of a heap that has ended, or that this thread has left. */
 const endedCore: Core = /* @__PURE__ */ new Proxy({} as Core, { get: throwEnded });
 
+/** The most words that a heap keeps for bulk requests. */
+const MOST_SPARE = 16384;
+
 export class HeapContext {
   /** The Heap that the caller holds. */
   front!: object;
@@ -88,6 +91,7 @@ export class HeapContext {
   releaseExtent: (() => void) | undefined;
   #maximum: number | undefined;
   #isRetryScheduled = false;
+  #spare: Uint32Array = new Uint32Array(0);
 
   constructor({ memory, core, modules, address, inspection, sharing }: HeapParts) {
     this.memory = memory;
@@ -142,6 +146,13 @@ export class HeapContext {
       this.#isRetryScheduled = false;
       for (const queue of this.queues) queue.retry();
     });
+  }
+
+  /** An array of at least `count` words for the caller until it returns: the same again and again unless it is large. */
+  spareWords(count: number): Uint32Array {
+    if (count > MOST_SPARE) return new Uint32Array(count);
+    if (this.#spare.length < count) this.#spare = new Uint32Array(count);
+    return this.#spare;
   }
 
   /**

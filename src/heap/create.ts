@@ -215,7 +215,7 @@ export function buildHeap(plan: Plan, modules: CoreModules, sharing: Sharing | u
 }
 
 /**
- * A heap for one thread: one linear memory with its core. Synchronous; the module, of some 13.9 kB, is compiled once per
+ * A heap for one thread: one linear memory with its core. Synchronous; the module, of some 14.8 kB, is compiled once per
  * thread. See {@link createSharedHeap} for several threads. May be called in any thread.
  *
  * @throws `ERR_INVALID_ARGUMENT`, naming the option and the value; `ERR_NO_MEMORY`; `ERR_NO_WASM` where the host compiles no

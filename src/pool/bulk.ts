@@ -26,9 +26,11 @@ function tryAllocBulk(pool: PoolContext, apiName: string, out: Uint32Array, coun
     pool.countFailures(1);
     return false;
   }
-  const { core, scratch, views } = pool.heap;
-  const target = targetOf(out, count, pool.heap);
-  const all = count > SCRATCH_WORDS ? new Uint32Array(count) : undefined;
+  const { core, scratch, memory } = pool.heap;
+  // Before the core grows the memory: that detaches an array in it.
+  const isInHeap = out.buffer === wordsAt(pool.heap).buffer;
+  const { byteOffset } = out;
+  const all = count > SCRATCH_WORDS ? pool.heap.spareWords(count) : undefined;
   for (let done = 0; done < count; done += SCRATCH_WORDS) {
     const n = Math.min(SCRATCH_WORDS, count - done);
     if (!core.mempool_alloc_bulk(pool.handle, scratch, n)) {
@@ -37,14 +39,21 @@ function tryAllocBulk(pool: PoolContext, apiName: string, out: Uint32Array, coun
       pool.refuseClosed(apiName);
       return false;
     }
-    const { u32 } = views.refresh();
-    const to = all ?? target();
-    const from = scratch / 4;
-    for (let i = 0; i < n; i++) to[done + i] = u32[from + i]!;
+    const words = wordsAt(pool.heap);
+    const to = all ?? (isInHeap && out.length < count ? new Uint32Array(memory.buffer, byteOffset, count) : out);
+    const from = scratch >>> 2;
+    for (let i = 0; i < n; i++) to[done + i] = words[from + i]!;
     if (pool.spec.zero) for (let i = 0; i < n; i++) core.mempool_zero(pool.handle, to[done + i]!);
   }
-  if (all) target().set(all);
+  if (!all) return true;
+  const to = isInHeap && out.length < count ? new Uint32Array(memory.buffer, byteOffset, count) : out;
+  for (let i = 0; i < count; i++) to[i] = all[i]!;
   return true;
+}
+
+/** A view that shows the scratch words, without a look at the memory's buffer, which costs as much as a call of the core. */
+function wordsAt({ views, scratch }: HeapContext): Uint32Array {
+  return (scratch >>> 2) + SCRATCH_WORDS <= views.u32.length ? views.u32 : views.refresh().u32;
 }
 
 /** The same for a backend of the caller's own. */
@@ -75,6 +84,13 @@ export function freeBulk(pool: PoolContext, addresses: Uint32Array, count: numbe
     return;
   }
   const { core, scratch } = pool.heap;
+  if (count <= SCRATCH_WORDS) {
+    const result = core.mempool_free_all(pool.handle, scratch, toScratch(pool.heap, addresses, 0, count));
+    if (result >= 0) {
+      if (result === LAST) pool.finish();
+      return pool.afterFree(count);
+    }
+  }
   // Every element is marked first: so the core finds an element that the array names twice, wherever it stands.
   for (let from = 0; from < count; from += SCRATCH_WORDS) {
     const n = toScratch(pool.heap, addresses, from, count);
@@ -87,9 +103,8 @@ export function freeBulk(pool: PoolContext, addresses: Uint32Array, count: numbe
     const code = core.mempool_free_check(pool.handle, address) || DOUBLE;
     pool.refuseElement("free", code, address, from + good);
   }
-  // A single piece is still in the scratch words.
   for (let from = 0; from < count; from += SCRATCH_WORDS) {
-    const n = count <= SCRATCH_WORDS ? count : toScratch(pool.heap, addresses, from, count);
+    const n = toScratch(pool.heap, addresses, from, count);
     if (core.mempool_free_bulk(pool.handle, scratch, n) === LAST) pool.finish();
   }
   pool.afterFree(count);
@@ -109,10 +124,11 @@ function freeEach(pool: PoolContext, addresses: Uint32Array, count: number): voi
 }
 
 /** Copies addresses from an index on to the scratch words, as many as fit; returns how many. */
-function toScratch({ views, scratch }: HeapContext, addresses: Uint32Array, from: number, count: number): number {
-  const { u32 } = views.refresh();
+function toScratch(heap: HeapContext, addresses: Uint32Array, from: number, count: number): number {
+  const words = wordsAt(heap);
+  const to = heap.scratch >>> 2;
   const n = Math.min(SCRATCH_WORDS, count - from);
-  for (let i = 0; i < n; i++) u32[scratch / 4 + i] = addresses[from + i]!;
+  for (let i = 0; i < n; i++) words[to + i] = addresses[from + i]!;
   return n;
 }
 

@@ -53,7 +53,7 @@ function planHeap(apiName: string, options: SharedHeapOptions | undefined): Plan
 
 /**
  * A heap for several threads: `heap.memory.buffer` is a SharedArrayBuffer. Other threads join by {@link attach}. Otherwise as
- * {@link createHeap}; both halves of its core, of 15.2 kB and 11.2 kB, are compiled once per thread. May be called in any thread.
+ * {@link createHeap}; both halves of its core, of 16.0 kB and 11.8 kB, are compiled once per thread. May be called in any thread.
  *
  * @throws the errors of `createHeap`.
  * @example

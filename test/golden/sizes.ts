@@ -9,14 +9,14 @@ const KIB = 1024;
 /** The most bytes of each: each wasm file as it is; the entry bundled, minified and gzipped, with all wasm in it. */
 export const budgets: Readonly<Record<string, number>> = {
   // The design asks for 10 kB: missed by what never waiting for a stopped thread costs, in code that both builds share.
-  // Resize, reshape, backends and faults are a fifth of the first. Counts that control flow needs, without the inspector's
+  // Resize, reshape, backends and faults are a fifth of the first, bulk calls with a loop of their own 0.5 kB. Counts that control flow needs, without the inspector's
   // module, are 0.2 kB of each; a check of each handle, and a code for each refusal, 0.6 kB; the walk over live elements
   // 0.2 kB.
-  "core.wasm": 14 * KIB,
-  "core.imported.wasm": 14 * KIB,
+  "core.wasm": 14.5 * KIB,
+  "core.imported.wasm": 14.5 * KIB,
   "core.shared.wasm": 16 * KIB,
   "control.shared.wasm": 11.5 * KIB,
-  "core.guarded.wasm": 18.5 * KIB,
+  "core.guarded.wasm": 19 * KIB,
   "inspect.imported.wasm": 6 * KIB,
   "inspect.shared.wasm": 6 * KIB,
   // The design asks for 10 kB and 18 kB. malloc is a pool a class, so it has what a pool has for threads that wait, starve,
@@ -25,7 +25,7 @@ export const budgets: Readonly<Record<string, number>> = {
   "malloc.shared.wasm": 22 * KIB,
   // Everything together. The design asks for 28 kB: there are two cores in it, two inspectors, and waiting. What a program
   // does not import it does not ship: see test/bundlers.
-  "entry.min.js.gz": 43 * KIB,
+  "entry.min.js.gz": 43.25 * KIB,
 };
 
 export async function sizes(): Promise<Record<string, number>> {

@@ -62,7 +62,7 @@ const argumentsOf = (core: Core, name: string, first: number, rest: number): num
   Array.from({ length: core[name]!.length }, (_, i) => (i === 0 ? first : rest));
 
 /** The results of calls without a heap that return neither 0 nor nothing. */
-const returnsCode = /^mempool_(free|free_check|free_bulk|box_free|resize|reshape|adopt)$/;
+const returnsCode = /^mempool_(free|free_all|free_check|free_bulk|box_free|resize|reshape|adopt)$/;
 const minusOne = /^heap_(thread|find_thread)$/;
 const nothing = (name: string, code: number): number | undefined =>
   returnsCode.test(name) ? code : minusOne.test(name) ? -1 : name === "heap_sleep" ? 1 : 0;

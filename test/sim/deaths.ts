@@ -43,6 +43,14 @@ function* freeBulk({ context, notes }: View, t: number, elements: readonly numbe
   return yield call("mempool_free_bulk", context.handles[t]!, array, elements.length);
 }
 
+/** The same by the call that frees all or none. */
+function* freeAll({ context, notes }: View, t: number, elements: readonly number[]): Part {
+  const array = yield call("heap_scratch");
+  yield poke(array, elements);
+  for (const element of elements) if (notes.includes(element)) notes.splice(notes.indexOf(element), 1);
+  return yield call("mempool_free_all", context.handles[t]!, array, elements.length);
+}
+
 const dying: Readonly<Record<string, (view: View) => Part>> = {
   free: (view) => free(view, 0, view.context.elements[0]!),
   alloc: (view) => alloc(view, 0),
@@ -56,6 +64,7 @@ const dying: Readonly<Record<string, (view: View) => Part>> = {
     return 0;
   },
   "free in bulk": (view) => freeBulk(view, 0, view.context.elements.slice(0, 1)),
+  "free of all": (view) => freeAll(view, 0, view.context.elements.slice(0, 1)),
   detach: function* detach({ context }) {
     return yield call("mempool_detach", context.handles[0]!);
   },
@@ -87,7 +96,8 @@ const shapes = [
 ];
 
 /** How many of the outstanding elements a script frees. */
-const frees = (name: string): number => Number(["free", "free in bulk", "free then alloc"].includes(name));
+const frees = (name: string): number =>
+  Number(["free", "free in bulk", "free of all", "free then alloc"].includes(name));
 
 export const deathsBeside: readonly CoreCase[] = Object.keys(dying).flatMap((a) =>
   Object.keys(beside).flatMap((c) =>
@@ -401,35 +411,37 @@ const owned: readonly CoreCase[] = [
     ],
     { fatal: 0, ...left(1, 0) },
   ),
-  usual(
-    "death in a bulk free of another's elements",
-    { maxNr: 8 },
-    [
-      function* a(view) {
-        const first = yield take("first");
-        const second = yield take("second");
-        return yield* freeBulk(view, 0, [first, second]);
+  ...[freeBulk, freeAll].map((freeing) =>
+    usual(
+      `death in a bulk free of another's elements${freeing === freeAll ? ", by one call" : ""}`,
+      { maxNr: 8 },
+      [
+        function* a(view) {
+          const first = yield take("first");
+          const second = yield take("second");
+          return yield* freeing(view, 0, [first, second]);
+        },
+        function* b(view) {
+          const elements: number[] = [yield* alloc(view, 1), yield* alloc(view, 1)];
+          yield post("first", elements[0]!);
+          yield post("second", elements[1]!);
+          view.notes.length = 0;
+          if (!(yield gone(0))) return 0;
+          yield call("heap_reap", 0);
+          // The elements that are still outstanding must be freeable.
+          const out: number[] = [];
+          for (const element of elements) {
+            if ((yield call("mempool_free_check", view.context.handles[1]!, element)) === 0) out.push(element);
+          }
+          return out.length ? yield* freeBulk(view, 1, out) : 0;
+        },
+      ],
+      {
+        fatal: 0,
+        mode: { preemptions: 1 },
+        check: ({ results: list }) => (list[1] === 0 ? undefined : `results ${list.join()}`),
       },
-      function* b(view) {
-        const elements: number[] = [yield* alloc(view, 1), yield* alloc(view, 1)];
-        yield post("first", elements[0]!);
-        yield post("second", elements[1]!);
-        view.notes.length = 0;
-        if (!(yield gone(0))) return 0;
-        yield call("heap_reap", 0);
-        // The elements that are still outstanding must be freeable.
-        const out: number[] = [];
-        for (const element of elements) {
-          if ((yield call("mempool_free_check", view.context.handles[1]!, element)) === 0) out.push(element);
-        }
-        return out.length ? yield* freeBulk(view, 1, out) : 0;
-      },
-    ],
-    {
-      fatal: 0,
-      mode: { preemptions: 1 },
-      check: ({ results: list }) => (list[1] === 0 ? undefined : `results ${list.join()}`),
-    },
+    ),
   ),
 ];
 
