@@ -398,7 +398,10 @@ mempool_address_t mempool_alloc_wait(mempool_t p, double timeout);
  */
 uint32_t heap_check(mempool_address_t heap, mempool_address_t at);
 
-/* As mempool_next_live, for builds without it: in a pool of the heap at `heap`. Without threads the only one is 0. */
+/*
+ * As mempool_next_live, for builds without it: in a pool of the heap at `heap`. Without threads the only one is 0. With a null
+ * `p`: of any pool and any thread.
+ */
 mempool_address_t heap_next_live(mempool_address_t heap, mempool_t p, mempool_address_t after, uint32_t thread);
 
 /*
@@ -406,9 +409,38 @@ mempool_address_t heap_next_live(mempool_address_t heap, mempool_t p, mempool_ad
  * outstanding; 2 one that is not, or none at the end of a slab; 3 a block of malloc's above 8,192 bytes; 4 memory of the
  * allocator's own, or of an arena. Writes five words to `at`: the pool's serial number; where the element or block begins;
  * its bytes; the thread that allocated the element (0xffffffff: none, or one that has left); what mempool_share returns for the
- * pool.
+ * pool. With 4, the first and last tell whose slab it is, if it is one's.
  */
 uint32_t mempool_owner(mempool_address_t heap, mempool_address_t address, mempool_address_t at);
+
+/*
+ * The pool after `after`, a result of this call, or the first after 0; 0: there is none. The result is what mempool_share
+ * returns for it. Writes six words to `at`: the pool's serial number; a handle of it, of any thread, for mempool_stats (0: no
+ * thread has one); 1 if the pool is closed, plus 2 if a waiter waits; the most elements; the backend; the alignment.
+ */
+mempool_address_t heap_next_pool(mempool_address_t heap, mempool_address_t after, mempool_address_t at);
+
+/*
+ * Describes the run of pages at or after page number `page`; returns its first page, 0xffffffff: there is none. Other threads may
+ * be at work, or the heap be damaged: no call traps, and a search by the page after each run comes to an end. Writes twelve words to
+ * `at`: what the run is; its pages; and, for a slab, the pool's serial number; what mempool_share returns for the pool; the
+ * first element; the bytes from one element to the next; an element's size; elements; where the state byte of the first is, and
+ * those of the others below it; flags; elements that are neither free nor never allocated; elements ever allocated.
+ *
+ * A run is: 1 free; 2 the allocator's own, or one that changes just now; 3 a slab; 4 a slab of the allocator's own records; 5 a
+ * block of malloc's; 6 a chunk of the arena in the fourth word. Flags: 1 the pool allocates elements of this size; 2 the slab
+ * is on a stack of the pool's, or in a thread's hands; 4 the pool is closed.
+ *
+ * A state byte is 0 never allocated, 0x10 in the reserve, 0x20 free, 0x40 plus a thread's number cached by it, 0x80 plus the
+ * number (63: one that has left) outstanding; 0x40 more if a bulk free has marked it.
+ */
+uint32_t heap_next_run(mempool_address_t heap, uint32_t page, mempool_address_t at);
+
+/*
+ * How many threads' waits are in the queue of the pool that mempool_share returned `pool` for. Writes the first 128 to `at`, two
+ * words each: the thread, and a sequence number, by which the lowest is served first. Builds without threads have none.
+ */
+uint32_t mempool_waiters(mempool_address_t heap, mempool_address_t pool, mempool_address_t at);
 
 /* Seven doubles: pages of 4 KiB; the most there may be; free pages; pages in the longest free run; growths; pools; arenas. */
 void heap_stats(mempool_address_t heap, mempool_address_t at);
@@ -425,6 +457,10 @@ void arena_stats(mempool_arena_t a, mempool_address_t at);
 
 #ifdef __cplusplus
 }
+#endif
+
+#ifdef MEMPOOL_DEBUG
+#include "wasm_mempool_debug.h"
 #endif
 
 #endif

@@ -163,6 +163,8 @@ const generated = () =>
       // Whole: a program that makes shared heaps ships both halves anyway, and one text compresses better.
       ["shared", "shared", inline("core.shared.whole")],
       ["inspect-imported", "inspectImported", inline("inspect.imported")],
+      ["debug-imported", "debugImported", inline("debug.imported")],
+      ["debug-shared", "debugShared", inline("debug.shared")],
       ["inspect-shared", "inspectShared", inline("inspect.shared", "inspect.imported")],
     ].map(([file, name, text]) => [
       `${file}.ts`,
@@ -172,12 +174,15 @@ export const ${name}: string | readonly [from: number, text: string, to: number]
     ]),
   );
 
+/** The TypeScript in a folder. */
+const sourcesIn = (folder) =>
+  readdirSync(folder, { recursive: true })
+    .map((file) => join(folder, String(file)))
+    .filter((file) => file.endsWith(".ts"));
+
 /** dist/, from src/ and what is generated there. */
 function compileTypeScript(force, say) {
-  const files = readdirSync("src", { recursive: true })
-    .map((file) => join("src", String(file)))
-    .filter((file) => file.endsWith(".ts"))
-    .toSorted();
+  const files = sourcesIn("src").toSorted();
   const stamp = digestOf([...files, "tsconfig.json", "tsconfig.build.json", "node_modules/typescript/package.json"]);
   if (!force && existsSync("dist") && contentsOf("build/dist.stamp").equals(Buffer.from(stamp)))
     return say("dist: up to date");
@@ -188,6 +193,30 @@ function compileTypeScript(force, say) {
   if (status !== 0) throw new Error("src does not compile");
   write("build/dist.stamp", stamp);
   say(`dist: ${((Date.now() - began) / 1000).toFixed(1)} s`);
+}
+
+/** The scripts of the page that draws heaps: classic ones, since a browser loads no module from a file. */
+async function bundleInspector(say) {
+  const files = [...sourcesIn("inspector"), ...sourcesIn("src")].toSorted();
+  const outputs = ["inspector/page.js", "inspector/demo.js"];
+  const stamp = () =>
+    digest(digestOf([...files, "scripts/build.mjs", "node_modules/esbuild/package.json"]), ...outputs.map(contentsOf));
+  if (contentsOf("build/inspector.stamp").toString() === stamp()) return say("inspector: up to date");
+  const { build: bundle } = await import("esbuild");
+  const { outputFiles } = await bundle({
+    entryPoints: { page: "inspector/src/main.ts", demo: "inspector/src/demo.ts" },
+    outdir: "inspector",
+    bundle: true,
+    minify: true,
+    format: "iife",
+    target: ["chrome123", "firefox120", "safari17.5"],
+    write: false,
+  });
+  outputFiles.forEach(({ contents }, i) => {
+    write(outputs[i], contents);
+    say(`${outputs[i]}: ${contents.length} bytes`);
+  });
+  write("build/inspector.stamp", stamp());
 }
 
 /**
@@ -220,7 +249,9 @@ export async function build({ only = [], fast = false, force = false, say = () =
   for (const [name, text] of Object.entries(generated())) {
     if (!contentsOf(`src/generated/${name}`).equals(Buffer.from(text))) write(`src/generated/${name}`, text);
   }
-  if (!fast) compileTypeScript(force, say);
+  if (fast) return;
+  compileTypeScript(force, say);
+  await bundleInspector(say);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

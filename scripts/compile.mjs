@@ -25,6 +25,8 @@ export const modules = [
   { name: "core.unguarded", entry: "assembly/abi/linked.ts", target: "guarded", guarded: "core.guarded" },
   { name: "linked", entry: "assembly/abi/linked.ts", target: "linked" },
   { name: "malloc", entry: "assembly/abi/malloc.ts", target: "malloc" },
+  { name: "debug.shared", entry: "assembly/abi/debug-shared.ts", target: "debugheap.shared" },
+  { name: "debug.imported", entry: "assembly/abi/debug.ts", target: "debugheap" },
   { name: "inspect.shared", entry: "assembly/abi/inspect.ts", target: "shared" },
   { name: "inspect.imported", entry: "assembly/abi/inspect.ts", target: "imported" },
   // For tests alone.
@@ -36,6 +38,8 @@ export const modules = [
 export const archives = [
   { name: "libwasm_mempool", module: "core.imported", isShared: false },
   { name: "libwasm_mempool_shared", module: "core.shared.whole", isShared: true },
+  { name: "libwasm_mempool_debug", module: "debug.imported", isShared: false },
+  { name: "libwasm_mempool_debug_shared", module: "debug.shared", isShared: true },
   { name: "libwasm_mempool_malloc", module: "linked", isShared: false, surroundings: true },
   { name: "libwasm_mempool_malloc_shared", module: "linked.shared", isShared: true, surroundings: true },
 ];

@@ -30,6 +30,16 @@ const imported = counting ? { module: moduleIn("coverage/imported.wasm") } : {};
 const halves = counting ? {} : { module: moduleIn("core.shared.wasm"), control: moduleIn("control.shared.wasm") };
 const unoptimised = counting ? own : { module: moduleIn("core.debug.wasm") };
 
+const debug = { stacks: false };
+const debugHeaps: readonly Build[] = [
+  { name: "debug heap", heap: (options) => createHeap({ debug, ...options }) },
+  {
+    name: "shared debug heap",
+    isShared: true,
+    heap: (options) => createSharedHeap({ maximum: 2 ** 29, debug, ...options }),
+  },
+];
+
 export const builds: readonly Build[] = [
   { name: "plain", heap: (options) => createHeap({ ...own, ...options }) },
   {
@@ -49,4 +59,6 @@ export const builds: readonly Build[] = [
   { name: "shared", isShared: true, heap: (options) => createSharedHeap({ maximum: 2 ** 29, ...options }) },
   { name: "halves", isShared: true, heap: (options) => createSharedHeap({ maximum: 2 ** 29, ...halves, ...options }) },
   { name: "debug", heap: (options) => createHeap({ ...unoptimised, ...options }) },
+  // Not all of the suite holds there yet: some of it counts slow calls, or slabs of old sizes.
+  ...(process.env["DEBUG_HEAPS"] ? debugHeaps : []),
 ];

@@ -14,6 +14,9 @@ export const THREADS: bool = ASC_FEATURE_THREADS;
 /** The checked build: a free marks its element by a compare-exchange, so one of two frees at once is caught. */
 export const CHECKED: bool = isDefined(CHECK_FREES);
 
+/** The debug heap: guarded elements, whose zones, bodies and traces are checked. It, too, frees by a compare-exchange. */
+export const DEBUG: bool = isDefined(DEBUG_HEAP);
+
 /** The build of malloc alone: no pool closes or is reshaped, no host has a backend or orders faults, there is no arena. */
 export const MALLOC_ALONE: bool = isDefined(MALLOC);
 

@@ -7,7 +7,7 @@
  * The state byte is the truth about an element. Every list, count and magazine is derived from the state bytes, so it
  * can be checked against them (inspect/check.ts) or rebuilt from them (threads/recover.ts).
  */
-import { THREADS } from "./atomics";
+import { DEBUG, THREADS } from "./atomics";
 
 export const PAGE_SHIFT: u32 = 12;
 export const PAGE: u32 = 1 << PAGE_SHIFT;
@@ -98,6 +98,7 @@ export class Link {
  *   NEVER     0000 0000   never carved, so never allocated
  *   RESERVED  0001 0000   in its epoch's reserve
  *   FREE      0010 0000   returned to the slab
+ *   QUARANTINED 0000 1000 freed, and held back (debug heaps; class Trace)
  *   CACHED    01tt tttt   taken by thread t: a round of its magazine, in transit, or handed over to a waiter
  *   LIVE      1mtt tttt   outstanding, allocated to thread t; a bulk free marks the elements of its array by m
  *
@@ -122,7 +123,10 @@ export class Slab {
   pages: u32; // pages of the run << 16 | bytes from the run's start to this header
 }
 
-export const SLAB_HEADER: u32 = 32;
+/** Bytes of a red zone of a debug heap. The first element of a slab has one between it and the slab's header. */
+export const ZONE: u32 = 64;
+
+export const SLAB_HEADER: u32 = DEBUG ? 32 + ZONE : 32;
 
 export const GROUPS: u32 = 46;
 export const SLAB_GROUPS: u64 = ((<u64>1) << GROUPS) - 1;
@@ -136,6 +140,7 @@ export const SLAB_RETIRED: u64 = -1;
 export const STATE_NEVER: u32 = 0x00;
 export const STATE_RESERVED: u32 = 0x10;
 export const STATE_FREE: u32 = 0x20;
+export const STATE_QUARANTINED: u32 = 0x08;
 export const STATE_CACHED: u32 = 0x40;
 export const STATE_LIVE: u32 = 0x80;
 
@@ -237,6 +242,7 @@ export class Epoch extends Cache {
   lowWatermark: u32; // the lowest currNr since takeLowWatermark last read this
   unfilled: u32; // 1: a resize could not fill the reserve, which has not been full since
   puts: u32; // counts elements that a thread is about to place in a slot
+  guard: u32; // bytes behind each element, of a debug heap: see Trace; 0: the elements are not guarded
 }
 
 /** A chunk: this header, then the slots from `base` to before `end`. */
@@ -293,6 +299,7 @@ export class Pool extends Link {
   serial: u32; // no other pool of this heap has or had this number
   returned: u32; // elements that threads without a handle have freed: no magazine counts these
   isShared: u32; // 1: the host has asked for the pool's address, so other threads may attach
+  quarantine: usize; // a debug heap's: see Quarantine; 0: none
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ *
@@ -511,13 +518,17 @@ export class Heap {
   faultPages: u32;
 }
 
-export const HEAP_MAGIC: u32 = 0x6c6f6f70;
+/** A debug heap has another, so that no release core attaches to it. */
+export const HEAP_MAGIC: u32 = DEBUG ? 0x64656270 : 0x6c6f6f70;
 
 /** The heap's address if it owns the memory from address 0: writes through a null pointer miss it. */
 export const HEAP_AT_ZERO: u32 = 1024;
 
 /** Pages that the heap's own structures take, besides tables. */
 export const HEAP_PAGES: u32 = THREADS ? 3 : 2;
+
+/** A debug heap's Debug, in the word behind the Heap. */
+export const HEAP_DEBUG: u32 = offsetof<Heap>();
 
 /** The cache of records, at a multiple of 16; and what follows it, as drawn above. Bytes from the heap's address. */
 export const HEAP_RECORDS: u32 = 112;
@@ -528,10 +539,102 @@ export const HEAP_ROOT: u32 = HEAP_BITS_ROOT + 4 * BITS_ROOT_ENTRIES;
 export const HEAP_THREADS: u32 = HEAP_ROOT + 4 * ROOT_ENTRIES;
 export const HEAP_BYTES: u32 = HEAP_THREADS + ((THREADS ? MAX_THREADS : 1) << THREAD_SHIFT);
 
+/* ------------------------------------------------------------------------------------------------------------------ *
+ * A guarded element, of a debug heap. Epoch.size is what the caller asked for, and Epoch.guard all that is behind it:
+ *
+ *   | zone | element | padding | zone  | Trace | zone | next element | ...
+ *     64     size      to a      64      32      64
+ *                      multiple of 8
+ *
+ * Zones, padding, and the elements that are not outstanding hold the byte DEAD: so a new slab is filled with one byte. A
+ * zone belongs to one element, so that no thread reads what another writes. The element is filled with FRESH as it is
+ * allocated.
+ * ------------------------------------------------------------------------------------------------------------------ */
+@unmanaged
+export class Trace {
+  allocSite: u32; // a Site; 0: not known
+  freeSite: u32;
+  threads: u32; // that allocated | that freed << 8
+  generation: u32; // how often the element has been allocated
+  allocated: u32; // Debug.sequence at the alloc
+  freed: u32; // and at the free; 0: the element is outstanding
+  spare: u32;
+  check: u32; // a sum of the others: see isSound; DEAD in each byte: never allocated
+}
+
+export const DEAD: u8 = 0xdd;
+export const FRESH: u8 = 0xa5;
+export const DEADS: u32 = 0xdddddddd;
+
+/** The place where a program allocates or frees, as text: a call stack, a file and line. Never freed. */
+@unmanaged
+export class Site {
+  next: usize; // with the same hash
+  hash: u32;
+  length: u32; // bytes of the text, which follows
+}
+
+/**
+ * A quarantine: freed elements of a pool, in slots by age. The state byte is the truth: a slot only says where to look. A
+ * slot, 8 bytes: an element | a number that changes with every change << 32.
+ */
+@unmanaged
+export class Quarantine {
+  cursor: u32; // the slot after the newest, modulo `slots`
+  slots: u32;
+}
+
+/** What a debug heap has found. */
+@unmanaged
+export class Report {
+  state: u32; // REPORT_*
+  kind: u32; // see debug/report.ts
+  pool: usize;
+  element: usize;
+  size: u32; // of the element
+  offset: i32; // of the first damaged byte, from the element
+  damaged: u32; // bytes from the first to the last that is damaged
+  thread: u32; // that found it
+  bytes: u64; // of what was written, the first 16
+  more: u64;
+  // The element's Trace.
+  allocSite: u32;
+  freeSite: u32;
+  threads: u32;
+  generation: u32;
+  allocated: u32;
+  freed: u32;
+}
+
+export const REPORT_EMPTY: u32 = 0;
+export const REPORT_WRITING: u32 = 1;
+export const REPORT_FULL: u32 = 2;
+
+export const REPORTS: u32 = 32;
+export const SITE_LISTS: u32 = 256;
+
+/** What a debug heap keeps: this header, a list of sites for each hash, each thread's current site, and the reports. */
+@unmanaged
+export class Debug {
+  bump: u64; // room for sites: from | to << 32
+  sequence: u32; // counts allocs and frees
+  written: u32; // reports ever
+  lost: u32; // reports for which there was no room
+  read: u32; // reports that a host has got
+}
+
+export const DEBUG_LISTS: u32 = 32;
+export const DEBUG_THREADS: u32 = DEBUG_LISTS + 4 * SITE_LISTS;
+export const DEBUG_REPORTS: u32 = DEBUG_THREADS + 4 * 64;
+export const DEBUG_BYTES: u32 = DEBUG_REPORTS + REPORTS * 80;
+
 /** Traps if a struct differs from its drawing. Costs nothing: every condition is a constant. */
 export function checkLayout(): void {
-  assert(offsetof<Slab>() == SLAB_HEADER);
-  assert(offsetof<Heap>() <= HEAP_RECORDS && offsetof<Cache>() <= HEAP_SCRATCH - HEAP_RECORDS);
+  assert(offsetof<Slab>() == (DEBUG ? SLAB_HEADER - ZONE : SLAB_HEADER));
+  assert(
+    (DEBUG ? offsetof<Heap>() + 4 : offsetof<Heap>()) <= HEAP_RECORDS &&
+      offsetof<Cache>() <= HEAP_SCRATCH - HEAP_RECORDS,
+  );
   // A cache's address must not look like a tag in the page map.
   assert(!(HEAP_RECORDS & TAG_MASK) && !(HEAP_AT_ZERO & TAG_MASK));
   // A word of 8 bytes that is changed at once lies at a multiple of 8.

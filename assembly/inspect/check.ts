@@ -13,6 +13,7 @@
  * It is a module of its own, over the memory of the heap it checks, so that the core stays small. Nothing may run
  * meanwhile. Costs O(memory). Changes nothing but the `seen` fields, and state bytes, which it restores.
  */
+import { DEBUG } from "../base/atomics";
 import { heap, heapBase, serveHeap } from "../base/instance";
 import {
   alignUp,
@@ -44,6 +45,7 @@ import {
   STATE_FREE,
   STATE_LIVE,
   STATE_NEVER,
+  STATE_QUARANTINED,
   STATE_RESERVED,
   TAG_RAW,
   Waiter,
@@ -145,12 +147,18 @@ function lookAtEpochs(pool: Pool): void {
     const epoch = changetype<Epoch>(at);
     if (!isRecord(at) || epoch.pool != changetype<usize>(pool) || ++n > PAGE_NUMBERS) problem(BAD_LISTS, <u32>at);
     // A reshape that failed may have left the record of an ended epoch half reused.
-    else if (epoch.capacity != ENDED && (!layoutIsSound(epoch) || epoch.stride != alignUp(epoch.size, epoch.align)))
+    else if (epoch.capacity != ENDED && (!layoutIsSound(epoch) || epoch.stride != alignUp(bytesOf(epoch), epoch.align)))
       problem(BAD_LAYOUT, <u32>at, epoch.stride);
     else clearSeen(epoch);
     if (at == pool.epoch) isCurrent = true;
   }
   if (!isCurrent && !problems) problem(BAD_LISTS, changetype<u32>(pool));
+}
+
+/** Bytes from the beginning of an element to the end of what belongs to it. */
+@inline
+function bytesOf(epoch: Epoch): u32 {
+  return DEBUG ? epoch.size + epoch.guard : epoch.size;
 }
 
 function clearSeen(cache: Cache): void {
@@ -236,7 +244,7 @@ function checkSlab(cache: Cache, slab: Slab, page: u32): u32 {
       if (state == STATE_RESERVED) cache.seenReserved++;
       else if (state & STATE_LIVE) cache.seenLive++;
       else if (state & STATE_CACHED) cache.seenCached++;
-      else problem(BAD_STATE, at, i, state);
+      else if (!DEBUG || state != STATE_QUARANTINED) problem(BAD_STATE, at, i, state);
     }
   }
   if (out != <u32>(summary >> SLAB_OUT_SHIFT)) problem(BAD_OUT, at, <u32>(summary >> SLAB_OUT_SHIFT), out);

@@ -1,9 +1,11 @@
 /** Whose is an address? For people, and for hosts that debug a guest. Reads only. */
+import { atomicLoad, THREADS } from "../base/atomics";
 import { serveHeap } from "../base/instance";
 import {
   Epoch,
   HEAP_THREADS,
   LEFT_NUMBER,
+  LIFE_MASK,
   NOBODY,
   PAGE_SHIFT,
   Pool,
@@ -14,7 +16,7 @@ import {
 import { blockOfPage } from "../memory/blocks";
 import { cacheIn, firstElement, slabIn, stateOf } from "../memory/geometry";
 import { entryAt, entryOfPage, entryPages, entryTag } from "../memory/map";
-import { isHeap } from "../threads/life";
+import { isHeap, lifeAt } from "../threads/life";
 
 /* What an address is. */
 const NOTHING: u32 = 0;
@@ -39,17 +41,20 @@ export function mempool_owner(heap: usize, address: usize, at: usize): u32 {
   const epoch = changetype<Epoch>(cacheIn(entry));
   const slab = slabIn(entry);
   const index = <u32>(address - firstElement(slab)) / epoch.stride;
-  // An address below the first element wraps to an index beyond the last.
-  if (!epoch.pool || index >= slab.count) return OWN;
+  if (!epoch.pool) return OWN;
   const pool = changetype<Pool>(epoch.pool);
-  const state = <u32>load<u8>(stateOf(slab, index));
   store<u32>(at, pool.serial);
+  store<u32>(at, <u32>epoch.pool, 16);
+  // An address below the first element wraps to an index beyond the last.
+  if (index >= slab.count) return OWN;
+  const state = <u32>load<u8>(stateOf(slab, index));
   store<u32>(at, <u32>firstElement(slab) + index * epoch.stride, 4);
   store<u32>(at, epoch.size, 8);
-  store<u32>(at, <u32>epoch.pool, 16);
   if (!(state & STATE_LIVE)) return STORED;
   const thread = state & (STATE_MARK - 1);
-  if (thread != LEFT_NUMBER) store<u32>(at, thread, 12);
+  // An element keeps the number of a thread that has left until another thread gets that number.
+  const isGone = THREADS && (thread == LEFT_NUMBER || !((<u32>atomicLoad<u64>(lifeAt(thread))) & LIFE_MASK));
+  if (!isGone) store<u32>(at, thread, 12);
   return OUTSTANDING;
 }
 

@@ -3,9 +3,10 @@
  * The numbers may be off by what other threads are doing.
  */
 import { serveHeap } from "../base/instance";
-import { Arena, Epoch, Heap, Magazine, PAGE, PAGE_NUMBERS, PAGE_SHIFT } from "../base/layout";
+import { Arena, Epoch, Heap, Magazine, PAGE, PAGE_NUMBERS, PAGE_SHIFT, STATE_LIVE } from "../base/layout";
 import { arenaUsed } from "../memory/arena";
 import { freePages, runFind } from "../memory/runs";
+import { nextElement } from "../memory/walk";
 import { magazineAt, poolOf, roundsIn, taken, tableLength } from "../pool/pool";
 import { isHeap } from "../threads/life";
 import { nextLive } from "../threads/reap";
@@ -83,10 +84,11 @@ export function mempool_stats(m: Magazine, at: usize): void {
   store<f64>(at, <f64>epoch.stride, 120);
 }
 
-/** mempool_next_live, for cores without it. `address` is that of the heap. */
+/** mempool_next_live, for cores without it, and without a handle. `address` is that of the heap. */
 export function heap_next_live(address: usize, m: Magazine, after: usize, thread: u32): usize {
-  if (!isHeap(address) || !changetype<usize>(m)) return 0;
+  if (!isHeap(address)) return 0;
   serveHeap(address, 0);
+  if (!changetype<usize>(m)) return nextElement(after, STATE_LIVE, STATE_LIVE, 0, false);
   return nextLive(m, after, thread);
 }
 

@@ -13,13 +13,15 @@
  * An empty slab goes back to pages when a search for such slabs comes by. The search takes a few steps each time a slab
  * becomes empty; it visits all slabs when memory is short, in heap_trim, and when the pool has closed.
  */
-import { atomicAdd, atomicLoad, atomicStore, compareExchange, guess, THREADS } from "../base/atomics";
+import { atomicAdd, atomicLoad, atomicStore, compareExchange, DEBUG, guess, THREADS } from "../base/atomics";
 import { heapBase, selfNumber } from "../base/instance";
 import { announceCounting, announceRunDone, announceSlab, runClaim } from "../base/intent";
 import {
   BACKEND_EXTERNAL,
   Cache,
+  DEAD,
   ENDED,
+  Epoch,
   Heap,
   PAGE_SHIFT,
   Slab,
@@ -27,6 +29,7 @@ import {
   SLAB_KEPT,
   SLAB_OUT,
   SLAB_RETIRED,
+  ZONE,
 } from "../base/layout";
 import { userFill } from "../base/user";
 import { countIn, firstOffset, LARGE_PAGES, slabPage, slabPages, stateBytes, summaryAt } from "./geometry";
@@ -115,6 +118,9 @@ export function slabCreate(cache: Cache): usize {
   memory.fill(address - stateBytes(count), 0, stateBytes(count));
   // A box that never held an element says so: its word is 0.
   if (cache.backend == BACKEND_EXTERNAL) userFill(address + SLAB_HEADER, 0, count * cache.stride);
+  if (DEBUG && cache.pool && changetype<Epoch>(cache).guard) {
+    userFill(address + SLAB_HEADER - ZONE, DEAD, ZONE + count * cache.stride);
+  }
   const slab = changetype<Slab>(address);
   slab.carver = selfNumber();
   atomicStore<u64>(summaryAt(address), SLAB_KEPT);

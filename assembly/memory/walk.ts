@@ -36,7 +36,8 @@ export function nextElement(after: usize, mask: u32, value: u32, pool: usize, ow
       if (atomicLoad<u64>(at) != entry) break;
       return first + i * stride;
     }
-    if (atomicLoad<u64>(at) == entry) page = last;
+    // A damaged header may name pages before this one: an inspector must not walk for ever.
+    if (<i32>last > <i32>page && atomicLoad<u64>(at) == entry) page = last;
   }
   return 0;
 }

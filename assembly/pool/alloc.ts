@@ -9,14 +9,16 @@
  * thread: reclaim only tries the lock, and a refill that finds all slabs in other threads' hands looks again for some
  * microseconds, then goes on.
  */
-import { atomicLoad, THREADS } from "../base/atomics";
+import { atomicLoad, DEBUG, THREADS } from "../base/atomics";
 import { CLOSED, fail } from "../base/error";
-import { Magazine } from "../base/layout";
+import { Magazine, ROUND } from "../base/layout";
 import { userFill } from "../base/user";
+import { dress } from "../debug/trace";
 import { recallCached, syncGate } from "./gate";
 import { flushAndServe, serve, serveOrFinish, takeReserved } from "./handoff";
 import { handOut, popRound, refill } from "./magazine";
 import { elementSize, failAlloc, isClosed, isWaiting, notePeak, poolOf, roundsIn } from "./pool";
+import { drain } from "./quarantine";
 import { reclaimFor } from "./reclaim";
 
 /** An element, not zeroed; 0 if backend and reserve are empty. The hit path, also for guests compiled with the core. */
@@ -45,6 +47,7 @@ export function allocSlow(m: Magazine, want: u32): usize {
   element = takeReserved(m);
   if (element) {
     m.reserveHits++;
+    if (DEBUG) dress(element);
     return handOut(m, element);
   }
   if (reclaimFor(m)) element = fromMagazine(m, want);
@@ -55,8 +58,9 @@ export function allocSlow(m: Magazine, want: u32): usize {
 function fromMagazine(m: Magazine, want: u32): usize {
   if (!roundsIn(m)) {
     notePeak(poolOf(m));
-    if (!refill(m, want, poolOf(m).faults ? 1 : -1)) return 0;
+    if (!refill(m, want, poolOf(m).faults ? 1 : -1) && !(DEBUG && drain(poolOf(m)) && refill(m, 1, 1))) return 0;
   }
+  if (DEBUG) dress(load<u32>(m.top - ROUND));
   const element = popRound(m, m.top);
   if (THREADS) serveOrFinish(m);
   return element;
@@ -72,6 +76,7 @@ export function allocPreallocated(m: Magazine): usize {
   const element = isClosed(pool) || (THREADS && isWaiting(pool)) ? 0 : takeReserved(m);
   if (!element) return <usize>refuseAlloc(m);
   m.preallocated++;
+  if (DEBUG) dress(element);
   return handOut(m, element);
 }
 

@@ -13,9 +13,10 @@
  *
  * Calls reserve, magazine and slabs. Waits for no thread. tryEnd costs a look at the slabs of each epoch.
  */
-import { atomicLoad, atomicStore, compareExchange } from "../base/atomics";
+import { atomicLoad, atomicStore, compareExchange, DEBUG } from "../base/atomics";
 import { beginThreadTransit, endThreadTransit } from "../base/intent";
 import { BACKEND_EXTERNAL, ENDED, Epoch, Magazine, Pool } from "../base/layout";
+import { guardFor } from "../debug/trace";
 import { elementReturn } from "../memory/elements";
 import { cacheInit, stateIn } from "../memory/geometry";
 import { entryAt } from "../memory/map";
@@ -23,6 +24,7 @@ import { recordAlloc } from "../memory/records";
 import { slabSweepAll } from "../memory/slab";
 import { giveCached } from "./magazine";
 import { current, firstEpoch, isClosed, magazineAt, poolOf, tableLength, wordOf } from "./pool";
+import { drain } from "./quarantine";
 import { makeSlots, reserveTake, reserveTrim, setMinNr } from "./reserve";
 
 /**
@@ -36,7 +38,10 @@ export function makeEpoch(pool: Pool, size: u32, align: u32, minNr: u32, maxNr: 
   if (!used) at = recordAlloc();
   const epoch = changetype<Epoch>(at);
   if (!at) return epoch;
-  cacheInit(epoch, size, align);
+  if (DEBUG) {
+    epoch.guard = backend == BACKEND_EXTERNAL ? 0 : guardFor(size);
+    cacheInit(epoch, size + epoch.guard, align);
+  } else cacheInit(epoch, size, align);
   epoch.maxNr = maxNr;
   epoch.size = size;
   epoch.lowestCurrNr = epoch.lowWatermark = minNr;
@@ -117,6 +122,7 @@ export function tryEnd(m: Magazine): bool {
 
 /** The same for a thread without a magazine of the pool. */
 export function tryEndShared(pool: Pool): bool {
+  if (DEBUG) drain(pool);
   let all = true;
   for (let at = firstEpoch(pool); at; at = changetype<Epoch>(at).next) {
     const epoch = changetype<Epoch>(at);

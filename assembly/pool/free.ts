@@ -11,9 +11,10 @@
  * instructions; else a batch returns to slabs, or the wait queue is read. Allocates no memory unless a waiter is
  * queued, waits for no thread.
  */
-import { atomicLoad, CHECKED, compareExchange, THREADS } from "../base/atomics";
-import { Epoch, Magazine, STATE_LIVE } from "../base/layout";
-import { cacheIn, firstElement, slabIn, stateIn, stateOf } from "../memory/geometry";
+import { atomicLoad, CHECKED, compareExchange, DEBUG, THREADS } from "../base/atomics";
+import { Epoch, Magazine, Pool, STATE_LIVE } from "../base/layout";
+import { strip } from "../debug/trace";
+import { cacheIn, firstElement, slabIn, stateAt, stateIn, stateOf } from "../memory/geometry";
 import { entryAt, entryIn, leafAt } from "../memory/map";
 import { hasFewSlabs, isSweepDue, slabsEmptied } from "../memory/slab";
 import { checkFree, DOUBLE_FREE, FREED, FREED_LAST, NOT_STORED, refusal } from "./element";
@@ -21,7 +22,8 @@ import { tryEnd } from "./epoch";
 import { clearShort, syncGate } from "./gate";
 import { flushAndServe, giveToReserve, handOver, storeFreed } from "./handoff";
 import { cachedBy, handOut, isExternal, pushRound } from "./magazine";
-import { isClosed, isWaiting, poolOf, roundsIn } from "./pool";
+import { isClosed, isShort, isWaiting, poolOf, roundsIn } from "./pool";
+import { drain, holdBack } from "./quarantine";
 import { closeHandle } from "./teardown";
 
 /**
@@ -72,10 +74,11 @@ export function freeSlow(m: Magazine, element: usize): i32 {
   const emptied = slabsEmptied(epoch);
   const state = stateIn(entry, element);
   // refusal has found the usual double free; this finds two frees at the same instant.
-  if (CHECKED) {
+  if (CHECKED || DEBUG) {
     const live = atomicLoad<u8>(state);
     if (!(live & STATE_LIVE) || !compareExchange<u8>(state, live, <u8>cachedBy(m))) return DOUBLE_FREE;
   } else store<u8>(state, cachedBy(m));
+  if (DEBUG && changetype<Epoch>(epoch).guard) return freeGuarded(m, entry, element, state, cached != 0);
   if (!takeBack(m, entry, element, state, cached != 0)) {
     store<u8>(state, m.liveState);
     return NOT_STORED;
@@ -83,6 +86,31 @@ export function freeSlow(m: Magazine, element: usize): i32 {
   // A closed pool ends only when a slab becomes empty; with many slabs, only some frees look at all of them.
   if (wasClosed && (slabsEmptied(epoch) == emptied || !(isSweepDue(epoch) || hasFewSlabs(epoch)))) return FREED;
   return finishFree(m);
+}
+
+/**
+ * The same for a guarded element, CACHED by this thread: it goes into quarantine, and what leaves that is stored, unless
+ * the element is needed.
+ *
+ * Ordering: the element is QUARANTINED, then the pool's words are read again; a thread that needs elements stores its
+ * word, then empties the quarantine. At least one of them sees the other.
+ */
+function freeGuarded(m: Magazine, entry: usize, element: usize, state: usize, flushed: bool): i32 {
+  const pool = poolOf(m);
+  strip(element);
+  const oldest = isNeeded(pool) ? element : holdBack(m, element, state);
+  if (oldest == element) takeBack(m, entry, element, state, flushed);
+  else {
+    if (oldest) takeBack(m, entryAt(oldest), oldest, stateAt(oldest), flushed);
+    if (isNeeded(pool)) drain(pool);
+    if (THREADS && isWaiting(pool)) flushAndServe(m);
+  }
+  return finishFree(m);
+}
+
+/** Whether elements of a pool must not stay in quarantine. */
+function isNeeded(pool: Pool): bool {
+  return isClosed(pool) || isShort(pool) || isWaiting(pool) || pool.faults != 0;
 }
 
 /** The result of a free whose element has been returned: FREED, or FREED_LAST if that ended a closed pool. */

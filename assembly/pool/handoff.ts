@@ -21,7 +21,7 @@
  * Costs a look at the Waiters of each magazine of the pool, only while `waiting` is set. Waits for no thread, and never
  * sleeps.
  */
-import { atomicAdd, atomicLoad, atomicNotify, atomicStore, compareExchange } from "../base/atomics";
+import { atomicAdd, atomicLoad, atomicNotify, atomicStore, compareExchange, DEBUG } from "../base/atomics";
 import { selfNumber } from "../base/instance";
 import { beginThreadTransit, endThreadTransit } from "../base/intent";
 import {
@@ -56,6 +56,7 @@ import {
   tableLength,
   wordOf,
 } from "./pool";
+import { drain } from "./quarantine";
 import { reservePut, reserveTake } from "./reserve";
 
 /** The half of a waiter's word that has its sequence number. */
@@ -135,7 +136,7 @@ export function handOver(pool: Pool, epoch: Cache, element: usize): bool {
 function takeForWaiter(m: Magazine): usize {
   // Of an old epoch nothing is handed over: it would come back here, without end.
   if (isStale(m)) syncGate(m);
-  if (!roundsIn(m) && !refill(m, 1, 1)) return takeReserved(m);
+  if (!roundsIn(m) && !refill(m, 1, 1) && !(DEBUG && drain(poolOf(m)) && refill(m, 1, 1))) return takeReserved(m);
   const top = m.top - ROUND;
   m.top = top;
   return load<u32>(top);

@@ -8,7 +8,7 @@
  * createPool may wait for the lock of the heap's lists, for a bounded time, and then refuses with BUSY. Exit only tries
  * it. Create costs minNr elements, exit a look at the slabs of all epochs.
  */
-import { atomicAdd, atomicLoad, atomicStore, compareExchange, THREADS } from "../base/atomics";
+import { atomicAdd, atomicLoad, atomicStore, compareExchange, DEBUG, THREADS } from "../base/atomics";
 import { BAD_ARGUMENT, BUSY, fail, NO_MEMORY } from "../base/error";
 import { heap, heapBase, selfNumber } from "../base/instance";
 import { BACKEND_EXTERNAL, Heap, Magazine, Pool, STATE_LIVE } from "../base/layout";
@@ -19,6 +19,7 @@ import { nudgeCachers, shutGates, syncGate } from "./gate";
 import { serveOrFinish, wakeClosed } from "./handoff";
 import { adoptEpoch } from "./magazine";
 import { hasEnded, isClosed, poolOf, taken, wordOf } from "./pool";
+import { makeQuarantine } from "./quarantine";
 import { mayRetry, workOfOthers } from "./reclaim";
 import { errorOf, fillIn } from "./resize";
 import { closeHandle, freeRecords } from "./teardown";
@@ -48,6 +49,7 @@ function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32, backend: u32):
   let m = none;
   if ((!THREADS || pool.magazines) && changetype<usize>(epoch)) {
     pool.epoch = changetype<usize>(epoch);
+    if (DEBUG && epoch.guard) pool.quarantine = makeQuarantine(epoch.stride);
     m = createMagazine(pool);
   }
   const locked = changetype<usize>(m) && lock();

@@ -14,7 +14,7 @@
  *
  * Calls elements (slabs) to refill and to flush, a batch at a time. Waits for no thread.
  */
-import { atomicLoad, atomicStore, MALLOC_ALONE, THREADS } from "../base/atomics";
+import { atomicLoad, atomicStore, DEBUG, MALLOC_ALONE, THREADS } from "../base/atomics";
 import { heap } from "../base/instance";
 import {
   BACKEND_EXTERNAL,
@@ -86,6 +86,8 @@ export function adoptEpoch(m: Magazine, pool: Pool): void {
   // Where elements are few, other threads would miss those that this one caches.
   if (THREADS) full = min<u32>(full, epoch.maxNr >>> MAX_NR_SHARE_SHIFT);
   if (epoch.backend == BACKEND_PAGES || epoch.backend == BACKEND_EXTERNAL) full = 0;
+  // A guarded element is checked as it is allocated and freed, on the slow path.
+  if (DEBUG && epoch.guard) full = 0;
   m.fullCapacity = full;
   magazineShrink(m);
 }

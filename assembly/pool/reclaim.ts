@@ -8,7 +8,7 @@
  *
  * Costs a look at each pool, at its slabs that have something to give, and at each arena.
  */
-import { atomicLoad, MALLOC_ALONE, THREADS } from "../base/atomics";
+import { atomicLoad, DEBUG, MALLOC_ALONE, THREADS } from "../base/atomics";
 import { BUSY, fail, heap_error, NO_MEMORY } from "../base/error";
 import { heap, numbersGiven, selfNumber, threadAt } from "../base/instance";
 import { Arena, BACKEND_BUMP, Epoch, LIFE_MASK, Magazine, NOBODY, Pool, RUN_SHIFT, Thread } from "../base/layout";
@@ -22,6 +22,7 @@ import { recallCached } from "./gate";
 import { serve } from "./handoff";
 import { giveCached } from "./magazine";
 import { firstEpoch, isClosed, isWaiting, ownMagazine, roundsIn } from "./pool";
+import { drain } from "./quarantine";
 import { destroyIfOver } from "./teardown";
 
 /** How often create or attach tries again while other threads give memory back. */
@@ -85,6 +86,7 @@ export function reclaimAll(): bool {
     const pool = changetype<Pool>(at);
     at = pool.next;
     const m = ownMagazine(pool);
+    if (DEBUG && drain(pool)) moved = true;
     if (changetype<usize>(m) && roundsIn(m)) {
       giveCached(m);
       moved = true;

@@ -7,11 +7,11 @@
  * a thread that dies here leaks it, and nobody frees it twice. Costs a look at each magazine of the pool; dropping
  * slabs, a look at the page map.
  */
-import { atomicLoad, atomicStore, compareExchange, THREADS, WITH_MALLOC } from "../base/atomics";
+import { atomicLoad, atomicStore, compareExchange, DEBUG, THREADS, WITH_MALLOC } from "../base/atomics";
 import { heap, heapBase } from "../base/instance";
 import { Epoch, Heap, HEAP_CLASS_POOLS, Magazine, Pool } from "../base/layout";
 import { listRemove, tryLock, unlock } from "../base/list";
-import { recordFree } from "../memory/records";
+import { ownFree, recordFree } from "../memory/records";
 import { slabDropAll } from "../memory/slab";
 import { magazineShrink } from "./magazine";
 import { firstEpoch, hasEnded, isClosed, magazineAt, poolOf, tableLength, wordOf } from "./pool";
@@ -71,6 +71,11 @@ export function freeRecords(pool: Pool): void {
     magazineShrink(m);
     if (m.waiters) recordFree(m.waiters);
     recordFree(at);
+  }
+  if (DEBUG && pool.quarantine) {
+    const quarantine = pool.quarantine;
+    pool.quarantine = 0;
+    ownFree(quarantine);
   }
   const table = pool.magazines;
   pool.magazines = 0;

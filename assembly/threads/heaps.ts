@@ -9,7 +9,7 @@
  * BUSY, and detach leaves the rest to another thread (announceLeft, finishLeavers). Attach with a used number costs a
  * look at all state bytes, detach a look at each pool.
  */
-import { atomicAnd, atomicLoad, atomicStore, compareExchange, THREADS } from "../base/atomics";
+import { atomicAnd, atomicLoad, atomicStore, compareExchange, DEBUG, THREADS } from "../base/atomics";
 import { BAD_ARGUMENT, BUSY, fail, NO_HEAP, NO_MEMORY, NO_THREAD } from "../base/error";
 import { hasHeap, heapBase, NOWHERE, self, selfNumber, serveHeap, threadAt } from "../base/instance";
 import {
@@ -30,6 +30,7 @@ import {
   Thread,
 } from "../base/layout";
 import { lock, unlock } from "../base/list";
+import { beginDebug } from "../debug/sites";
 import { cacheInit, records, stateAt } from "../memory/geometry";
 import { pagesInit, rawAlloc } from "../memory/growth";
 import { nextElement } from "../memory/walk";
@@ -49,6 +50,7 @@ export function createHeap(base: u32, bytes: u32, maxPages: u32, grows: bool): u
   const address = pagesInit(base, bytes, maxPages, grows);
   if (!address) return fail(BAD_ARGUMENT);
   cacheInit(records(), RECORD, 16);
+  if (DEBUG) beginDebug();
   atomicStore<u32>(address + offsetof<Heap>("magic"), HEAP_MAGIC);
   return address;
 }

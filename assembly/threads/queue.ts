@@ -5,9 +5,10 @@
  * change WAITING to an element, or to WOKEN_CLOSED, by a compare-exchange that fails once the waiter was cancelled.
  * Costs a look at the Waiters of each magazine of the pool. Waits for no thread, and never sleeps: wait.ts does.
  */
-import { atomicLoad, atomicStore, compareExchange } from "../base/atomics";
+import { atomicLoad, atomicStore, compareExchange, DEBUG } from "../base/atomics";
 import { BUSY, fail } from "../base/error";
 import { Magazine, Pool, STATE_LIVE, TAKEN_UNCOUNTED, Waiter, WAITERS, WAITING, WOKEN_CLOSED } from "../base/layout";
+import { dress, mend } from "../debug/trace";
 import { stateAt, stateCached } from "../memory/geometry";
 import { recallCached, syncGate } from "../pool/gate";
 import { serve, storeUnowned } from "../pool/handoff";
@@ -50,6 +51,7 @@ export function endWait(m: Magazine, waiter: usize): usize {
   // thread.
   if (element) {
     m.allocs++;
+    if (DEBUG) dress(element);
     atomicStore<u8>(stateAt(element), <u8>m.liveState);
   }
   atomicStore<u64>(waiter, 0);
@@ -75,6 +77,7 @@ export function leaveQueue(m: Magazine): void {
     if (element) atomicStore<u8>(stateAt(element), <u8>stateCached());
     atomicStore<u64>(waiter, 0);
     if (!element) continue;
+    if (DEBUG) mend(element);
     // The reaper has taken a dead thread's unfetched elements out of `taken` already (uncount).
     const counts = !(m.taken & TAKEN_UNCOUNTED);
     if (counts) beginTransit(m, -1);

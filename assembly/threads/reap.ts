@@ -22,7 +22,7 @@
  * bounded number of times; it takes the lock over from the dead thread. Each step may be done again, so a reaper that
  * dies is reaped. Nothing else waits. Costs a look at all memory.
  */
-import { atomicLoad, atomicStore, compareExchange, THREADS, WITH_MALLOC } from "../base/atomics";
+import { atomicLoad, atomicStore, compareExchange, DEBUG, THREADS, WITH_MALLOC } from "../base/atomics";
 import { heap, heapBase, numbersGiven, selfNumber, threadAt } from "../base/instance";
 import { beginThreadTransit, endThreadTransit } from "../base/intent";
 import {
@@ -49,6 +49,7 @@ import {
   WAITERS,
 } from "../base/layout";
 import { lockAt, relink, tryLock, unlock } from "../base/list";
+import { mend } from "../debug/trace";
 import { reapBlocks } from "../memory/blocks";
 import { elementReturn } from "../memory/elements";
 import { cacheAt, cacheIn, stateAt, stateCached, stateIn } from "../memory/geometry";
@@ -271,6 +272,8 @@ function reapCached(number: u32): void {
     // compare-exchange fails.
     if (changetype<usize>(pool) && isHandedOver(pool, element)) continue;
     if (!compareExchange<u8>(state, cached, <u8>stateCached())) continue;
+    // It may have died while it filled the element.
+    if (DEBUG && changetype<usize>(pool)) mend(element);
     // An empty box is in a slab, never in the reserve.
     const isEmpty = cacheIn(entry).backend == BACKEND_EXTERNAL && !load<u32>(element);
     if (changetype<usize>(pool) && !isEmpty) storeUnowned(pool, element);

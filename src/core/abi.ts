@@ -27,6 +27,8 @@ export const MAX_MIN_NR: number = 2 ** 28;
 export const UNLIMITED: number = 2 ** 32 - 1;
 /** Numbers of threads; the last is that of threads that have left, so a heap has 63 at most. */
 export const MAX_THREADS = 64;
+/** The number of no thread; where a call asks for a thread, any. */
+export const NOBODY: number = 2 ** 32 - 1;
 /** Words in a thread's scratch area. */
 export const SCRATCH_WORDS = 256;
 /** Bytes in a page of the heap, and in a page of WebAssembly's. */
@@ -112,6 +114,9 @@ export interface Inspector {
   mempool_owner(heap: number, address: number, at: number): number;
   heap_stats(heap: number, at: number): void;
   heap_next_live(heap: number, pool: number, after: number, thread: number): number;
+  heap_next_pool(heap: number, after: number, at: number): number;
+  heap_next_run(heap: number, page: number, at: number): number;
+  mempool_waiters(heap: number, pool: number, at: number): number;
   mempool_stats(pool: number, at: number): void;
   arena_stats(arena: number, at: number): void;
 }

@@ -1,5 +1,6 @@
 /** One heap as this thread sees it: its memory, its core, and the objects of this thread that live on it. */
 import { PAGE, type Core } from "./abi.ts";
+import type { DebugHeap } from "./debug-types.ts";
 import { MempoolError } from "./errors.ts";
 import type { HeapHandle } from "./handles.ts";
 import type { Inspection } from "./inspection.ts";
@@ -16,6 +17,8 @@ export interface PoolMember {
   readonly name: string;
   readonly handle: number;
   readonly serial: number;
+  /** The waiters of this thread, but those that block it. */
+  readonly waiting: number;
   /** Chooses between the fast path and the slow one, after `queues` has become empty or not empty. */
   updateFastHandle(): void;
   exit(): void;
@@ -43,6 +46,14 @@ export interface Sharing {
   share(worker: object | undefined): HeapHandle;
   /** See {@link HeapContext.retryWhileBusy}. */
   retryWhileBusy(apiName: string, core: Core, attempt: () => number): number;
+}
+
+/** Told of what this thread finds out about its heap, if anybody asks for it: see inspect/watch.ts and trace.ts. */
+export interface HeapObserver {
+  /** A dead thread had these elements, which stay outstanding. */
+  reaped?(thread: number, elements: readonly { readonly pool: string; readonly address: number }[]): void;
+  /** A call of this pool has waited for so many milliseconds, until now. */
+  waited?(pool: string, milliseconds: number, ending: string): void;
 }
 
 /** What a heap is made of. */
@@ -79,6 +90,8 @@ export class HeapContext {
   readonly scratch: number;
   /** What only a heap of several threads needs; undefined for a heap that is not shared. */
   readonly sharing: Sharing | undefined;
+  /** What only a debug heap has. */
+  debug: DebugHeap | undefined;
   /** Set once this thread has shared the heap, or has attached to it. */
   sharedId: string | undefined;
   /** This thread's pools that have not ended. */
@@ -87,6 +100,7 @@ export class HeapContext {
   readonly queues: Set<QueueMember> = new Set();
   readonly watermarks: Watermarks = new Watermarks();
   readonly shrinkers: Shrinkers = new Shrinkers();
+  declare observers?: Set<HeapObserver>;
   /** Lets another heap have the bytes of this one. */
   releaseExtent: (() => void) | undefined;
   #maximum: number | undefined;
@@ -130,6 +144,7 @@ export class HeapContext {
   }
 
   end(): void {
+    this.debug?.end();
     this.core = endedCore;
     this.releaseExtent?.();
   }

@@ -11,9 +11,10 @@
  * | `ERR_INTERIOR_FREE` | free | the address is inside an element, not at its start |
  * | `ERR_MISALIGNED_FREE` | free | the address is no multiple of the pool's alignment |
  * | `ERR_INVALID_ADDRESS` | free | no pool ever allocated that address, or the value is no address |
+ * | `ERR_USE_AFTER_FREE` | a cursor on an element of a debug heap | the element was freed, or is another one by now |
  * | `ERR_TIMEOUT` | allocWait, allocAsync, and those of bulk and prefill | no element came in time |
  * | `ERR_NO_WASM` | createHeap, createHeapAsync | there is no WebAssembly here, or the host lets no module be compiled: see `module` |
- * | | stats, check, table of a pool, heap or arena | the host does not compile the inspector: see `inspector` |
+ * | | stats, check, table of a pool, heap or arena; what `wasm-mempool/inspect` exports | the host does not compile the inspector: see `inspector` |
  * | `ERR_NOT_IMPORTED` | stats, check, table; create, attach with a backend of your own | the program lacks an import, which the message names |
  * | `ERR_NOT_ISOLATED` | share | this page is not cross-origin isolated, so its shared memory cannot be posted |
  * | `ERR_BACKEND` | any call that asks the pool's own backend | the backend gave no uint32, or gave an element twice |
@@ -32,6 +33,7 @@ export type ErrorCode =
   | "ERR_INTERIOR_FREE"
   | "ERR_MISALIGNED_FREE"
   | "ERR_INVALID_ADDRESS"
+  | "ERR_USE_AFTER_FREE"
   | "ERR_TIMEOUT"
   | "ERR_NO_WASM"
   | "ERR_NOT_IMPORTED"

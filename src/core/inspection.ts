@@ -9,6 +9,9 @@ import { invalid } from "./validate.ts";
 export const inspectors: Feature<{ readonly imported: InlinedModule; readonly shared: InlinedModule }> =
   /* @__PURE__ */ new Feature("wasm-mempool/inspect");
 
+/** Those of debug heaps, whose structures differ. */
+export const debugInspectors: typeof inspectors = /* @__PURE__ */ new Feature("wasm-mempool/debug");
+
 /** Control flow must not need the inspector: some hosts cannot compile it, and some programs do not ship it. */
 export class Inspection {
   /** The compiled module that the caller gave. */

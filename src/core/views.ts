@@ -9,6 +9,8 @@ import type { WasmMemory } from "./types.ts";
  */
 export class Views {
   readonly memory: WasmMemory;
+  /** @internal A debug heap's: has a cursor's place check each access. */
+  declare guard?: (place: Views) => void;
   i8!: Int8Array;
   u8!: Uint8Array;
   i16!: Int16Array;

@@ -3,6 +3,8 @@ import type { Arena, ArenaOptions } from "../arena/arena.ts";
 import { planArena } from "../arena/arena.ts";
 import { ABI_VERSION, PAGE, WASM_PAGE, type Core } from "../core/abi.ts";
 import { HeapContext, type Sharing } from "../core/context.ts";
+import type { DebugOptions } from "../core/debug-types.ts";
+import { debugging, startDebug } from "../core/debugging.ts";
 import { MempoolError } from "../core/errors.ts";
 import { Inspection } from "../core/inspection.ts";
 import {
@@ -71,6 +73,12 @@ export interface HeapOptions {
    * @default compiled by the first of those calls
    */
   readonly inspector?: WasmModule;
+  /**
+   * Makes a debug heap, which finds writes past an element's end, before its beginning and after its free, and says where the
+   * element was allocated and freed: see {@link DebugOptions}. It costs time, and some 200 bytes for each element.
+   * @default false
+   */
+  readonly debug?: boolean | DebugOptions;
 }
 
 /** What the options of a heap come to. */
@@ -82,13 +90,14 @@ export interface Plan {
   readonly memory: WasmMemory | undefined;
   readonly region: { base: number; bytes: number } | undefined;
   readonly isShared: boolean;
+  readonly debug: DebugOptions | undefined;
   readonly initial: number;
   readonly maximum: number;
 }
 
 const roundUp = (bytes: number): number => Math.ceil(bytes / WASM_PAGE) * WASM_PAGE;
 
-const optionNames = ["initial", "maximum", "memory", "grows", "region", "module", "inspector"] as const;
+const optionNames = ["initial", "maximum", "memory", "grows", "region", "module", "inspector", "debug"] as const;
 
 function planHeap(apiName: string, options: HeapOptions | undefined): Plan {
   const core = options?.memory === undefined ? plainCore : importedCore;
@@ -96,9 +105,11 @@ function planHeap(apiName: string, options: HeapOptions | undefined): Plan {
 }
 
 /** Checks the options before anything is made; their names have been checked. */
-export function checkHeapOptions(apiName: string, options: HeapOptions, core: InlinedModule, isShared: boolean): Plan {
-  const { memory, module, inspector, region, ...rest } = options;
+export function checkHeapOptions(apiName: string, options: HeapOptions, usual: InlinedModule, isShared: boolean): Plan {
+  const { memory, module, inspector, region, debug: wanted, ...rest } = options;
   requireWasm(apiName);
+  const debug = wanted === undefined || wanted === false ? undefined : debugging.get(apiName).check(apiName, wanted);
+  const core = debug ? debugging.get(apiName)[isShared ? "shared" : "imported"] : usual;
   const buffer = memory && bufferOf(memory);
   if (memory !== undefined && !buffer) invalid(`${apiName}: memory must be a WebAssembly.Memory, got ${show(memory)}`);
   if (buffer && isSharedBuffer(buffer) !== isShared) {
@@ -107,7 +118,7 @@ export function checkHeapOptions(apiName: string, options: HeapOptions, core: In
   if (module !== undefined) {
     checkModule(apiName, "module", module, "mempool_alloc", "core");
     const imports = WebAssembly.Module.imports(module).some(({ kind }) => kind === "memory");
-    if (imports !== (isShared || memory !== undefined)) {
+    if (imports !== (isShared || memory !== undefined || debug !== undefined)) {
       const what = imports ? "imports its memory, but gets none" : "has its own memory, but gets another";
       invalid(`${apiName}: module ${what}`);
     }
@@ -123,7 +134,7 @@ export function checkHeapOptions(apiName: string, options: HeapOptions, core: In
         "or grows: true, if no guest's allocator takes memory by its size, as AssemblyScript's and emscripten's do",
     );
   }
-  const common = { apiName, core, module, inspector, memory, isShared };
+  const common = { apiName, core, module, inspector, memory, isShared, debug };
   if (region !== undefined) {
     if (!buffer) invalid(`${apiName}: region needs memory`);
     const { base, bytes } = checkOptions(`${apiName}: region`, region, ["base", "bytes"]);
@@ -184,9 +195,9 @@ export function buildHeap(plan: Plan, modules: CoreModules, sharing: Sharing | u
   };
   const pages = { initial: plan.initial / WASM_PAGE, maximum: plan.maximum / WASM_PAGE };
   let { memory } = plan;
-  if (memory === undefined && plan.isShared) {
+  if (memory === undefined && (plan.isShared || plan.debug)) {
     try {
-      memory = new WebAssembly.Memory({ ...pages, shared: true });
+      memory = new WebAssembly.Memory({ ...pages, shared: plan.isShared });
     } catch (cause) {
       return outOfMemory(cause);
     }
@@ -206,10 +217,12 @@ export function buildHeap(plan: Plan, modules: CoreModules, sharing: Sharing | u
     const where = `${plan.initial} bytes at ${hex(base)}`;
     throw new MempoolError("ERR_NO_MEMORY", `${apiName}: ${where} are too few whole pages of 4 KiB for a heap`);
   }
-  const inspection = new Inspection(memory, plan.isShared, plan.inspector);
+  // The module of a debug heap has its own inspector.
+  const inspection = new Inspection(memory, plan.isShared, plan.debug ? modules.module : plan.inspector);
   // So the call that makes the heap reports a wrong inspector, not the first call that needs it.
   if (plan.inspector) inspection.exports(apiName);
   const context = new HeapContext({ memory, core, modules, address, inspection, sharing });
+  startDebug(apiName, context, plan.debug);
   context.releaseExtent = claimExtent(memory, [base, base + plan.initial]);
   return context;
 }

@@ -123,7 +123,9 @@ export class Heap {
    */
   check(): string[] {
     this.context.refuseEnded();
-    return reports.get("check").check(this.context);
+    const found = reports.get("check").check(this.context);
+    const { debug } = this.context;
+    return debug ? found.concat(debug.check()) : found;
   }
 
   /**

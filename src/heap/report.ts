@@ -1,8 +1,11 @@
 /** What a heap says of itself to people: the checker's findings, and a table of its pools. */
+import type { Inspector } from "../core/abi.ts";
 import type { HeapContext } from "../core/context.ts";
 import { boolean, checkOptions, hex } from "../core/validate.ts";
+import type { Views } from "../core/views.ts";
 import type { Pool } from "../pool/pool.ts";
-import { statsOf } from "./stats.ts";
+import type { PoolStats } from "../pool/stats.ts";
+import { statsOf, type HeapStats } from "./stats.ts";
 
 /** The texts of the checker's findings, in the order of its codes: $0, $1 and $2 are their values, $x0 in hexadecimal. */
 const problems: readonly string[] = [
@@ -37,9 +40,14 @@ const problems: readonly string[] = [
 export function check({ core, inspection, address, views }: HeapContext): string[] {
   // Read from the core, so that a heap that has ended throws.
   const scratch = core.heap_scratch() >>> 0;
+  return problemsOf(inspection.exports("check"), address, scratch, views);
+}
+
+/** The same of any heap that an inspector can see; it writes to `scratch`. */
+export function problemsOf(inspector: Inspector, address: number, scratch: number, views: Views): string[] {
   let count: number;
   try {
-    count = inspection.exports("check").heap_check(address, scratch);
+    count = inspector.heap_check(address, scratch);
   } catch (error) {
     const { name, message } = error as Error;
     if (name !== "RuntimeError") throw error;
@@ -88,22 +96,36 @@ const LONGEST_NAME = 24;
 export function tableOf(context: HeapContext, options: TableOptions | undefined): string {
   const { all = false } = checkOptions("table", options, ["all"]);
   boolean("table", "all", all);
-  const { used, bytes, maximum } = statsOf(context);
+  const pools = [...context.pools].map(({ front }) => (front as Pool).stats());
+  return tableOfStats(statsOf(context), pools, all);
+}
+
+/** The table of these statistics. */
+export function tableOfStats({ used, bytes, maximum }: HeapStats, pools: readonly PoolStats[], all: boolean): string {
   const rows = [columns.map(([title]) => title as string)];
-  for (const { front } of context.pools) {
-    const stats = (front as Pool).stats();
+  for (const stats of pools) {
     rows.push(columns.map(([, key]) => (stats[key] === Infinity ? "-" : String(stats[key]))));
   }
   if (!all)
     for (const row of rows) if (row[0]!.length > LONGEST_NAME) row[0] = `${row[0]!.slice(0, LONGEST_NAME - 1)}…`;
-  const widths = columns.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  let width = -2;
-  const isShown = widths.map((each) => (width += each + 2) <= WIDTH || all);
-  const lines = rows.map((row) =>
-    row
-      .filter((_, i) => isShown[i])
-      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
-      .join("  "),
-  );
+  const lines = alignColumns(rows, all ? Infinity : WIDTH);
   return [`heap: ${used} of ${bytes} bytes used, at most ${maximum}`, ...lines, ""].join("\n");
+}
+
+/** Rows of cells as lines, the first column to the left, without the last columns if they are wider than `most`. */
+export function alignColumns(
+  rows: readonly (readonly string[])[],
+  most: number,
+  left: readonly number[] = [0],
+): string[] {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  let width = -2;
+  const isShown = widths.map((each) => (width += each + 2) <= most);
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (left.includes(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .filter((_, i) => isShown[i])
+      .join("  ")
+      .trimEnd(),
+  );
 }

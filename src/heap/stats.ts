@@ -17,7 +17,7 @@ export interface HeapStats {
   readonly arenas: number;
 }
 
-export function statsOf(context: HeapContext): HeapStats {
+export function statsOf(context: Pick<HeapContext, "statistics" | "address">): HeapStats {
   const n = context.statistics("heap_stats", context.address);
   const pages = n(0);
   const freePages = n(2);

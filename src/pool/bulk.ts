@@ -18,6 +18,7 @@ export function allocBulk(pool: PoolContext, apiName: string, out: Uint32Array, 
 
 function tryAllocBulk(pool: PoolContext, apiName: string, out: Uint32Array, count: number): boolean {
   pool.refuseClosed(apiName);
+  pool.heap.debug?.enter();
   if (pool.adapter) return allocEach(pool, apiName, out, count);
   if (pool.isSlow) pool.serveWaiters();
   // A request in pieces must not grow the memory before the core can see that no memory could hold all of it.
@@ -45,9 +46,11 @@ function tryAllocBulk(pool: PoolContext, apiName: string, out: Uint32Array, coun
     for (let i = 0; i < n; i++) to[done + i] = words[from + i]!;
     if (pool.spec.zero) for (let i = 0; i < n; i++) core.mempool_zero(pool.handle, to[done + i]!);
   }
-  if (!all) return true;
-  const to = isInHeap && out.length < count ? new Uint32Array(memory.buffer, byteOffset, count) : out;
-  for (let i = 0; i < count; i++) to[i] = all[i]!;
+  if (all) {
+    const to = isInHeap && out.length < count ? new Uint32Array(memory.buffer, byteOffset, count) : out;
+    for (let i = 0; i < count; i++) to[i] = all[i]!;
+  }
+  pool.heap.debug?.settle();
   return true;
 }
 
@@ -83,11 +86,13 @@ export function freeBulk(pool: PoolContext, addresses: Uint32Array, count: numbe
     for (let i = 0; i < count; i++) pool.refuseElement("free", CLOSED, addresses[i], i);
     return;
   }
+  pool.heap.debug?.enter();
   const { core, scratch } = pool.heap;
   if (count <= SCRATCH_WORDS) {
     const result = core.mempool_free_all(pool.handle, scratch, toScratch(pool.heap, addresses, 0, count));
     if (result >= 0) {
       if (result === LAST) pool.finish();
+      pool.heap.debug?.settle();
       return pool.afterFree(count);
     }
   }
@@ -107,6 +112,7 @@ export function freeBulk(pool: PoolContext, addresses: Uint32Array, count: numbe
     const n = toScratch(pool.heap, addresses, from, count);
     if (core.mempool_free_bulk(pool.handle, scratch, n) === LAST) pool.finish();
   }
+  pool.heap.debug?.settle();
   pool.afterFree(count);
 }
 

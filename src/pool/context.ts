@@ -143,13 +143,16 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
 
   /** An element for a call that waits if there is none. */
   allocBeforeWait(apiName: string): number {
+    this.heap.debug?.enter();
     return (this.#fastHandle === 0 ? 0 : this.take()) || this.allocSlow(apiName, true);
   }
 
   /** An alloc by the slow path: a waiter is queued, there is no element, or the pool is closed. `waits`: as settleFailure. */
   allocSlow(apiName: string, waits = false): number {
     this.refuseClosed(apiName);
+    this.heap.debug?.enter();
     let element = this.#fastHandle === 0 ? this.takeAfterWaiters() : 0;
+    this.heap.debug?.settle();
     if (element !== 0) return element;
     this.syncState();
     this.refuseClosed(apiName);
@@ -195,6 +198,7 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
   free(address: unknown): void {
     if (!isUint32(address) || this.isEnded) return this.refuseElement("free", INVALID, address);
     let result = 0;
+    this.heap.debug?.enter();
     try {
       result = this.adapter ? this.adapter.free(address) : this.heap.core.mempool_free(this.handle, address | 0);
     } catch (error) {
@@ -202,6 +206,7 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
       this.afterFree(1);
       throw error;
     }
+    this.heap.debug?.settle();
     if (result !== 0) this.settleFree(result, address);
     if (address !== 0) this.afterFree(1);
   }
@@ -219,7 +224,8 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
   /** Throws the error of a code; `free(0)` has none. */
   refuseElement(apiName: string, code: number, address: unknown, index?: number): void {
     if (address === 0 && apiName === "free") return;
-    throw elementError(apiName, this.name, this.isClosed ? CLOSED : code, address, index);
+    const history = this.heap.debug?.historyOf(address);
+    throw elementError(apiName, this.name, this.isClosed ? CLOSED : code, address, index, history);
   }
 
   /** Throws the error of `free` unless the value is an outstanding element. */
@@ -240,6 +246,11 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
 
   // ------------------------------------------------------------------------------------------------------ wait queue
 
+  /** The waiters of this thread, but those that block it. */
+  get waiting(): number {
+    return this.#queue?.size ?? 0;
+  }
+
   get queue(): WaitQueue {
     const Queue = (this.heap.sharing?.WaitQueue as typeof WaitQueue | undefined) ?? WaitQueue;
     return (this.#queue ??= new Queue(this, this.heap));
@@ -259,7 +270,7 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
   }
 
   updateFastHandle(): void {
-    this.#fastHandle = this.isEnded || this.heap.queues.size > 0 || this.adapter ? 0 : this.handle;
+    this.#fastHandle = this.isEnded || this.heap.queues.size > 0 || this.adapter || this.heap.debug ? 0 : this.handle;
     this.#onFastHandle(this.#fastHandle);
   }
 

@@ -20,6 +20,7 @@ export function elementError(
   code: number,
   address: unknown,
   index: number | undefined,
+  history = "",
 ): MempoolError {
   const [name, why] = freeErrors[code]!;
   const isAddress = isUint32(address);
@@ -28,7 +29,7 @@ export function elementError(
     ? `${hex(address)} ${why}`
     : `address must be an integer from 0 to 2^32 - 1, got ${show(address)}`;
   const about = { pool, address: isAddress ? address : undefined, index };
-  return new MempoolError(name, `${apiName}: ${what}${where}; pool "${pool}"`, about);
+  return new MempoolError(name, `${apiName}: ${what}${where}; pool "${pool}"${history}`, about);
 }
 
 export const closedError = (apiName: string, pool: string): MempoolError =>

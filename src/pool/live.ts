@@ -4,8 +4,9 @@
  */
 import type { PoolContext } from "./context.ts";
 
-/** Bytes from the end of a slab's state bytes, which run downwards, to its first element. */
+/** Bytes from the end of a slab's state bytes, which run downwards, to its first element; of a debug heap. */
 const SLAB_HEADER = 32;
+const DEBUG_SLAB_HEADER = 96;
 const STATE_LIVE = 0x80;
 
 /**
@@ -28,11 +29,13 @@ export class LiveElements {
   #stride = 0;
   #count = 0;
   #index = 0;
+  readonly #header: number;
 
   constructor(pool: PoolContext) {
     const { u8, u32 } = pool.heap.views;
     this.#pool = pool;
     this.#isHosted = pool.isHosted;
+    this.#header = pool.heap.debug ? DEBUG_SLAB_HEADER : SLAB_HEADER;
     this.#u8 = u8;
     this.#u32 = u32;
   }
@@ -46,7 +49,7 @@ export class LiveElements {
       if (this.#u32[this.#counter] !== this.#freed) continue;
       const u8 = this.#u8;
       const count = this.#count;
-      const states = this.#first - SLAB_HEADER - 1;
+      const states = this.#first - this.#header - 1;
       for (let i = this.#index; i < count; i++) {
         if (u8[states - i]! < STATE_LIVE) continue;
         this.#index = i + 1;

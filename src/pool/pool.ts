@@ -147,7 +147,9 @@ export class Pool<out T = unknown, in Data = never> {
     const apiName = "allocPreallocated";
     const pool = this.#context;
     pool.refuseClosed(apiName);
+    pool.heap.debug?.enter();
     const address = pool.toElement(pool.heap.core.mempool_alloc_preallocated(pool.handle) >>> 0);
+    pool.heap.debug?.settle();
     if (address === 0) {
       pool.syncState();
       pool.refuseClosed(apiName);

@@ -60,7 +60,7 @@ export interface PoolStats {
 export interface StatsSource {
   readonly name: string;
   readonly handle: number;
-  readonly heap: HeapContext;
+  readonly heap: Pick<HeapContext, "statistics">;
   readonly align: number;
   readonly maxNr: number;
   /** The size that a backend of the caller's own is asked for; undefined for the core's own elements. */

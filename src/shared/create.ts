@@ -2,6 +2,7 @@
 import { NO_HEAP, NO_THREAD } from "../core/abi.ts";
 import { retryWhileBusy } from "../core/blocking.ts";
 import { HeapContext } from "../core/context.ts";
+import { startDebug } from "../core/debugging.ts";
 import { MempoolError } from "../core/errors.ts";
 import type { HeapHandle, PoolHandle } from "../core/handles.ts";
 import { Inspection } from "../core/inspection.ts";
@@ -35,7 +36,17 @@ export interface SharedHeapOptions extends HeapOptions {
   readonly control?: WasmModule;
 }
 
-const optionNames = ["initial", "maximum", "memory", "grows", "region", "module", "control", "inspector"] as const;
+const optionNames = [
+  "initial",
+  "maximum",
+  "memory",
+  "grows",
+  "region",
+  "module",
+  "control",
+  "inspector",
+  "debug",
+] as const;
 
 /** Whether a module is a core that needs no second half. */
 const isWhole = (module: WasmModule): boolean => exportsOf(module)!.some(({ name }) => name === "mempool_create");
@@ -65,7 +76,7 @@ function planHeap(apiName: string, options: SharedHeapOptions | undefined): Plan
 export function createSharedHeap(options?: SharedHeapOptions): SharedHeap {
   const apiName = "createSharedHeap";
   const plan = planHeap(apiName, options);
-  const { module = compile(apiName, sharedCore), control } = plan;
+  const { module = compile(apiName, plan.core), control } = plan;
   return new SharedHeap(buildHeap(plan, { module, control }, new Threads()));
 }
 
@@ -77,7 +88,7 @@ export function createSharedHeap(options?: SharedHeapOptions): SharedHeap {
 export async function createSharedHeapAsync(options?: SharedHeapOptions): Promise<SharedHeap> {
   const apiName = "createSharedHeapAsync";
   const plan = planHeap(apiName, options);
-  const { module = await compileAsync(apiName, sharedCore), control } = plan;
+  const { module = await compileAsync(apiName, plan.core), control } = plan;
   return new SharedHeap(buildHeap(plan, { module, control }, new Threads()));
 }
 
@@ -135,5 +146,6 @@ function attachHeap(apiName: string, shared: HeapHandle): HeapContext {
   }
   const inspection = new Inspection(memory, true, inspector);
   const context = new HeapContext({ memory, core, modules, address, inspection, sharing: new Threads() });
+  startDebug(apiName, context, undefined);
   return new SharedHeap(context, { id, lives, label: own }).context;
 }

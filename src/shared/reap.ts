@@ -45,6 +45,7 @@ function tryReap({ context, lives }: Threads, thread: number, label = 0): Reaped
   const word = lives?.forget(thread) ?? 0;
   const done = core.heap_reap(thread, label);
   if (done < 0) lives?.remember(thread, word);
+  if (done === 1) for (const observer of context.observers ?? []) observer.reaped?.(thread, list);
   return done === 1 ? list : done === 0 ? undefined : BUSY;
 }
 

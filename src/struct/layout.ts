@@ -155,6 +155,7 @@ class StructLayout<F extends Fields> implements StructType<F>, Composite {
       invalid("length", "how many elements the flexible array at the end has", length);
     }
     const place = new Place(heap.views.memory, this.extent(length ?? 0), length);
+    heap.views.guard?.(place);
     return new this.#Cursor(place, 0) as unknown as Cursor<StructType<F>>;
   }
 

@@ -67,6 +67,12 @@ export class WaitQueue implements QueueMember {
     return this.list.size;
   }
 
+  /** A wait has ended. */
+  protected count(milliseconds: number, ending: Ending): void {
+    this.tally.add(milliseconds, ending);
+    for (const observer of this.context.observers ?? []) observer.waited?.(this.source.name, milliseconds, ending);
+  }
+
   /** Waits for `count` elements without blocking. */
   wait(apiName: string, count: number, { timeout, signal }: CheckedWaitOptions): Promise<number[]> {
     return new Promise((resolve, reject) => {
@@ -74,7 +80,7 @@ export class WaitQueue implements QueueMember {
       let stopTimer: (() => void) | undefined;
       let stopListening: (() => void) | undefined;
       const waiter = new Waiter(apiName, count, (ending, error) => {
-        this.tally.add(now() - start, ending);
+        this.count(now() - start, ending);
         stopTimer?.();
         stopListening?.();
         if (ending === "served") resolve(waiter.got);

@@ -92,11 +92,11 @@ export class SharedWaitQueue extends WaitQueue {
       this.#blocked.delete(waiter);
     }
     if (waiter.isServed) {
-      this.tally.add(waited, "served");
+      this.count(waited, "served");
       return waiter.got;
     }
     const isAborted = waiter.waits && signal?.aborted === true;
-    this.tally.add(waited, isAborted ? "abort" : waiter.waits ? "timeout" : "close");
+    this.count(waited, isAborted ? "abort" : waiter.waits ? "timeout" : "close");
     const isClosed = !waiter.waits;
     this.giveBack(waiter);
     if (isAborted) throw signal.reason;

@@ -17,15 +17,16 @@ export const budgets: Readonly<Record<string, number>> = {
   "core.shared.wasm": 16 * KIB,
   "control.shared.wasm": 11.5 * KIB,
   "core.guarded.wasm": 19 * KIB,
-  "inspect.imported.wasm": 6 * KIB,
-  "inspect.shared.wasm": 6 * KIB,
+  // Only programs that ask for statistics ship it. The map, which trusts no word of a heap that others change, is 1.7 kB.
+  "inspect.imported.wasm": 8 * KIB,
+  "inspect.shared.wasm": 8 * KIB,
   // The design asks for 10 kB and 18 kB. malloc is a pool a class, so it has what a pool has for threads that wait, starve,
   // resize a reserve and die.
   "malloc.wasm": 12.5 * KIB,
   "malloc.shared.wasm": 22 * KIB,
   // Everything together. The design asks for 28 kB: there are two cores in it, two inspectors, and waiting. What a program
   // does not import it does not ship: see test/bundlers.
-  "entry.min.js.gz": 43.25 * KIB,
+  "entry.min.js.gz": 45 * KIB,
 };
 
 export async function sizes(): Promise<Record<string, number>> {

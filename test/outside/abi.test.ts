@@ -224,12 +224,37 @@ describe.each(inspectors)("%s.wasm", (name) => {
             call,
             first,
             rest,
-            result: call === "heap_check" ? -1 : 0,
+            result: call === "heap_check" || call === "heap_next_run" ? -1 : 0,
             changed: false,
           });
         }
       }
     }
+  });
+
+  test("heap_next_pool lists the pools, and heap_next_live without a handle the elements of all", () => {
+    const { core: made, memory, heap } = withHeap(core);
+    const capped = made["mempool_create"]!(200, 8, 3, 10, 0);
+    const pool = made["mempool_create"]!(64, 16, 0, -1, 1);
+    const live = [made["mempool_alloc"]!(capped), made["mempool_alloc"]!(capped), made["mempool_alloc"]!(pool)];
+    made["mempool_exit"]!(pool);
+    const inspector = instantiate<Core>(name, memory);
+    const at = made["heap_scratch"]!();
+    const words = () => [...new Uint32Array(memory.buffer, at, 6)];
+    const found: Record<number, number[]> = {};
+    for (let each = 0; (each = inspector["heap_next_pool"]!(heap, each, at));) {
+      const [serial, handle, ...others] = words();
+      inspector["mempool_stats"]!(handle!, at);
+      found[serial!] = [...others, new Float64Array(memory.buffer, at, 2)[1]!];
+      expect(handle).toBe([capped, pool][serial! - 1]);
+    }
+    expect(found).toEqual({ 1: [0, 10, 0, 8, 2], 2: [1, 2 ** 32 - 1, 1, 16, 1] });
+    const listed: number[] = [];
+    for (let each = 0; (each = inspector["heap_next_live"]!(heap, 0, each, 0));) listed.push(each);
+    expect(listed).toEqual(live.toSorted((a, b) => a - b));
+    // The beginning of a slab is no element, but the pool's.
+    expect(inspector["mempool_owner"]!(heap, live[0]! & -4096, at)).toBe(4);
+    expect(words()[0]).toBe(1);
   });
 
   test("heap_next_live lists the outstanding elements of one pool", () => {

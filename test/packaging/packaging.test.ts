@@ -21,7 +21,10 @@ async function program(name: string, text: string): Promise<unknown> {
 
 test("the tarball has exactly the expected files", () => {
   const others = installed.files.filter(
-    (path) => !/^dist\/[\w/-]+\.(js|js\.map|d\.ts)$|^docs\/bench\/[\w-]+\.svg$|^assembly\/\w+\/[\w-]+\.ts$/.test(path),
+    (path) =>
+      !/^dist\/[\w/-]+\.(js|js\.map|d\.ts)$|^docs\/bench\/[\w-]+\.svg$|^docs\/pictures\/[\w-]+\.png$|^assembly\/\w+\/[\w-]+\.ts$/.test(
+        path,
+      ),
   );
   expect(others.toSorted()).toEqual([
     "ARCHITECTURE.md",
@@ -33,6 +36,7 @@ test("the tarball has exactly the expected files", () => {
     "assembly/runtime.ts",
     // For tools without exports: TypeScript's node10, and old bundlers.
     "backend/package.json",
+    "bin/wasm-mempool.mjs",
     "build/control.shared.wasm",
     "build/core.checked.wasm",
     "build/core.guarded.wasm",
@@ -51,6 +55,8 @@ test("the tarball has exactly the expected files", () => {
     "docs/for-kernel-people.md",
     "docs/guests.md",
     "docs/hosts.md",
+    "docs/memory-trouble.md",
+    "docs/inspector.md",
     "docs/when-not.md",
     "guests/assemblyscript/README.md",
     "guests/rust/Cargo.toml",
@@ -66,6 +72,12 @@ test("the tarball has exactly the expected files", () => {
     "include/wasm_mempool.h",
     "include/wasm_mempool_malloc.h",
     "inspect/package.json",
+    // The page that draws heaps.
+    "inspector/demo.js",
+    "inspector/index.html",
+    "inspector/package.json",
+    "inspector/page.js",
+    "inspector/style.css",
     "package.json",
     "testing/package.json",
   ]);
@@ -86,6 +98,21 @@ test("Node imports the package", async () => {
     'import { smokeAsync } from "./smoke.mjs"; console.log(JSON.stringify(await smokeAsync()));',
   );
   expect(Object.keys(elements as object)).toEqual(["plain", "imported", "shared", "async"]);
+});
+
+test("the package's command looks into a dump", async () => {
+  await writeFile(
+    join(installed.dir, "dump.mjs"),
+    `import { writeFileSync } from "node:fs";
+     import { createHeap } from "wasm-mempool";
+     import { dump } from "wasm-mempool/inspect";
+     const heap = createHeap();
+     heap.create({ size: 64, minNr: 1, name: "jobs" }).alloc();
+     writeFileSync("heap.dump", dump(heap));`,
+  );
+  await run(installed.dir, node, "dump.mjs");
+  const out = await run(installed.dir, join("node_modules", ".bin", "wasm-mempool"), "inspect", "heap.dump");
+  expect(out).toMatch(/jobs +64 +1 [^]*outstanding: 1 elements, 64 bytes[^]*the heap is sound/);
 });
 
 // Node requires ES modules since 20.19 and 22.12.

@@ -1,0 +1,39 @@
+/** The calls that only a debug heap has. */
+import { none } from "../base/error";
+import { hasHeap } from "../base/instance";
+import { Magazine } from "../base/layout";
+import { nextReport } from "../debug/report";
+import { siteOf, useSite } from "../debug/sites";
+import { checkHeap, describe } from "../debug/trace";
+import { isNull, poolOf } from "../pool/pool";
+
+/** The site with a text of so many bytes. */
+export function debug_site(text: usize, bytes: u32): usize {
+  return hasHeap() ? siteOf(text, bytes) : none();
+}
+
+/** Has this thread allocate and free at a site from now on; 0: at no known one. */
+export function debug_use(site: usize): void {
+  if (hasHeap()) useSite(site);
+  else none();
+}
+
+/** Ten words about the element that has an address, or in whose zones it is. */
+export function debug_trace(address: usize, array: usize): bool {
+  return hasHeap() ? describe(address, array) : <bool>none();
+}
+
+/** Checks all elements; the damage is reported. Returns how many are damaged. */
+export function debug_check(): u32 {
+  return hasHeap() ? checkHeap() : none();
+}
+
+/** Takes the oldest report out: 18 words. False: there is none. */
+export function debug_report(array: usize): bool {
+  return hasHeap() ? nextReport(array) : <bool>none();
+}
+
+/** The address by which reports name a pool. */
+export function debug_pool(m: Magazine): usize {
+  return isNull(m) ? none() : changetype<usize>(poolOf(m));
+}

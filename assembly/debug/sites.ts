@@ -1,0 +1,90 @@
+/**
+ * Sites: the places where a program allocates and frees, as text in the heap's own memory, so that every thread and every
+ * dump can read them. Each text is kept once, and for ever. Waits for no thread.
+ */
+import { atomicLoad, atomicStore, compareExchange } from "../base/atomics";
+import { heapBase } from "../base/instance";
+import {
+  alignUp,
+  Debug,
+  DEBUG_BYTES,
+  DEBUG_LISTS,
+  HEAP_DEBUG,
+  PAGE,
+  PAGE_SHIFT,
+  Site,
+  SITE_LISTS,
+} from "../base/layout";
+import { rawAlloc } from "../memory/growth";
+import { rawFree } from "../memory/runs";
+import { debugAt, siteAt } from "./trace";
+
+/** Sites of the longest texts are cut to this many bytes. */
+const MAX_TEXT: u32 = 2048;
+
+/** Pages that sites take at once. */
+const SITE_PAGES: u32 = 2;
+
+/** For a new heap. Without memory it has no sites and no reports. */
+export function beginDebug(): void {
+  const pages = (DEBUG_BYTES + PAGE - 1) >>> PAGE_SHIFT;
+  store<u32>(heapBase() + HEAP_DEBUG, 0);
+  const debug = rawAlloc(pages);
+  if (debug) memory.fill(debug, 0, pages << PAGE_SHIFT);
+  store<u32>(heapBase() + HEAP_DEBUG, <u32>debug);
+}
+
+function hashOf(text: usize, bytes: u32): u32 {
+  let hash: u32 = 0x811c9dc5;
+  for (let i: u32 = 0; i < bytes; i++) hash = (hash ^ load<u8>(text + i)) * 0x01000193;
+  return hash;
+}
+
+/** The site with this text: its address; 0 if there is no memory for it. */
+export function siteOf(text: usize, bytes: u32): usize {
+  if (!debugAt()) return 0;
+  bytes = min(bytes, MAX_TEXT);
+  const hash = hashOf(text, bytes);
+  const list = debugAt() + DEBUG_LISTS + ((hash % SITE_LISTS) << 2);
+  let made: usize = 0;
+  while (true) {
+    const head = atomicLoad<u32>(list);
+    for (let at = <usize>head; at; at = changetype<Site>(at).next) {
+      const site = changetype<Site>(at);
+      if (site.hash != hash || site.length != bytes) continue;
+      if (!memory.compare(at + offsetof<Site>(), text, bytes)) return at;
+    }
+    if (!made) {
+      made = takeRoom(offsetof<Site>() + bytes);
+      if (!made) return 0;
+      changetype<Site>(made).hash = hash;
+      changetype<Site>(made).length = bytes;
+      memory.copy(made + offsetof<Site>(), text, bytes);
+    }
+    changetype<Site>(made).next = head;
+    // Ordering: publishes the site.
+    if (compareExchange<u32>(list, head, <u32>made)) return made;
+  }
+}
+
+/** Has this thread's next allocs and frees be at a site, until another is set. */
+export function useSite(site: usize): void {
+  if (debugAt()) store<u32>(siteAt(), <u32>site);
+}
+
+function takeRoom(bytes: u32): usize {
+  const room = debugAt() + offsetof<Debug>("bump");
+  bytes = alignUp(bytes, 8);
+  while (true) {
+    const word = atomicLoad<u64>(room);
+    const from = <u32>word;
+    if (<u32>(word >> 32) - from >= bytes) {
+      if (compareExchange<u64>(room, word, word + bytes)) return from;
+      continue;
+    }
+    const more = rawAlloc(SITE_PAGES);
+    if (!more) return 0;
+    const now = (<u64>more) | ((<u64>(more + (SITE_PAGES << PAGE_SHIFT))) << 32);
+    if (!compareExchange<u64>(room, word, now)) rawFree(more);
+  }
+}

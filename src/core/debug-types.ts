@@ -1,0 +1,79 @@
+/** What a debug heap is asked for, and what it says. */
+
+/** What `createHeap({ debug })` takes. */
+export interface DebugOptions {
+  /**
+   * Called with each damage that is found, once the call that found it is done. An error of it is reported like that of an
+   * event listener.
+   * @default prints `report.message` by console.error
+   */
+  readonly onDamage?: (report: DamageReport) => void;
+  /**
+   * Whether each alloc and free remembers its call stack: some 5 µs each. Without, what {@link tag} said.
+   * @default true
+   */
+  readonly stacks?: boolean;
+  /** Milliseconds between two checks of the whole heap. Default: none. They keep no process alive. */
+  readonly everyMs?: number;
+}
+
+/** Who allocated and who freed an element of a debug heap. */
+export interface Trace {
+  readonly address: number;
+  readonly size: number;
+  /** Whether the element is outstanding. */
+  readonly isLive: boolean;
+  /** How often it has been allocated, since its memory became the pool's. */
+  readonly generation: number;
+  /** When, by the heap's count of allocs and frees. */
+  readonly allocSequence: number;
+  readonly freeSequence: number;
+  /** The numbers of the threads; undefined if not known. */
+  readonly allocThread: number | undefined;
+  readonly freeThread: number | undefined;
+  /** The places, as texts of several lines; "" if not known. */
+  readonly allocSite: string;
+  readonly freeSite: string;
+}
+
+/** A damage that a debug heap has found. */
+export interface DamageReport {
+  /**
+   * `overrun`: bytes behind the element's end were written; `underrun`: before its beginning; `write-after-free`: bytes of an
+   * element that is not outstanding; `trace`: what the heap remembers of the element is itself overwritten.
+   */
+  readonly kind: "overrun" | "underrun" | "write-after-free" | "trace";
+  /** The pool's name; of a pool that this thread does not have, its address. */
+  readonly pool: string;
+  readonly address: number;
+  readonly size: number;
+  /** Of the first damaged byte, from the element's first. */
+  readonly offset: number;
+  /** Bytes from the first to the last damaged. */
+  readonly length: number;
+  /** What was written: the first 16 bytes. */
+  readonly bytes: Uint8Array;
+  /** The number of the thread that found it. */
+  readonly thread: number;
+  /** Who allocated and who freed the element; undefined if that is not known. */
+  readonly trace: Omit<Trace, "address" | "size" | "isLive"> | undefined;
+  /** All of this, for people. */
+  readonly message: string;
+}
+
+/** What a heap has if it is a debug heap. */
+export interface DebugHeap {
+  /** An alloc or a free of this thread begins: remembers from where. */
+  enter(): void;
+  /** It is done: says what was found. */
+  settle(): void;
+  /** Checks all elements. All that was found until now, as lines. */
+  check(): string[];
+  /** Who allocated and freed the element that an address lies in; undefined if it is none of a guarded pool. */
+  traceOf(address: number): Trace | undefined;
+  /** The same as the end of a message. */
+  historyOf(address: unknown): string;
+  /** Names this thread's allocs and frees from now on. */
+  tag(text: string | undefined): void;
+  end(): void;
+}
