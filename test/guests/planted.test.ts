@@ -1,6 +1,6 @@
 /**
  * Planted faults under other tools: emscripten's AddressSanitizer, which instruments each access of C code, and the debug
- * allocator of Zig's library. docs/debug.md has this table beside that of the debug heap.
+ * allocator of Zig's library.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
