@@ -7,14 +7,14 @@ import { heapBase, selfNumber } from "../base/instance";
 import {
   Debug,
   DEBUG_REPORTS,
-  HEAP_DEBUG,
   Report,
   REPORT_EMPTY,
   REPORT_FULL,
   REPORT_WRITING,
   REPORTS,
   Trace,
-} from "../base/layout";
+} from "../base/guarded";
+import { HEAP_DEBUG } from "../base/layout";
 
 /* Kinds, part of the ABI. */
 /** Written in front of the element. */

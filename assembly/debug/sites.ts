@@ -4,17 +4,8 @@
  */
 import { atomicLoad, atomicStore, compareExchange } from "../base/atomics";
 import { heapBase } from "../base/instance";
-import {
-  alignUp,
-  Debug,
-  DEBUG_BYTES,
-  DEBUG_LISTS,
-  HEAP_DEBUG,
-  PAGE,
-  PAGE_SHIFT,
-  Site,
-  SITE_LISTS,
-} from "../base/layout";
+import { Debug, DEBUG_BYTES, DEBUG_LISTS, Site, SITE_LISTS } from "../base/guarded";
+import { alignUp, HEAP_DEBUG, PAGE, PAGE_SHIFT } from "../base/layout";
 import { rawAlloc } from "../memory/growth";
 import { rawFree } from "../memory/runs";
 import { debugAt, siteAt } from "./trace";

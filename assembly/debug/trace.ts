@@ -1,5 +1,5 @@
 /**
- * Guarded elements (Trace in base/layout.ts): filled and checked as they change hands, with the places that changed them.
+ * Guarded elements (Trace in base/guarded.ts): filled and checked as they change hands, with the places that changed them.
  *
  * An element that is not outstanding, and each zone, holds DEAD. So whatever else is there was written past an element's
  * end, before its beginning, or after its free. Damage is reported once and mended. The thread that calls has the element
@@ -9,23 +9,8 @@
  */
 import { atomicAdd, atomicLoad } from "../base/atomics";
 import { heapBase, selfNumber } from "../base/instance";
-import {
-  alignUp,
-  DEAD,
-  DEADS,
-  Debug,
-  DEBUG_THREADS,
-  Epoch,
-  FRESH,
-  HEAP_DEBUG,
-  PAGE_SHIFT,
-  Slab,
-  STATE_CACHED,
-  STATE_LIVE,
-  TAG_MASK,
-  Trace,
-  ZONE,
-} from "../base/layout";
+import { DEAD, DEADS, Debug, DEBUG_THREADS, FRESH, Trace } from "../base/guarded";
+import { alignUp, Epoch, HEAP_DEBUG, PAGE_SHIFT, Slab, STATE_CACHED, STATE_LIVE, TAG_MASK, ZONE } from "../base/layout";
 import { cacheAt, cacheIn, firstElement, indexOf, slabIn, slabPages, stateOf } from "../memory/geometry";
 import { entryAt, entryOfPage, nextSlab } from "../memory/map";
 import { BEFORE, BEHIND, DAMAGED, FREED, writeReport } from "./report";

@@ -13,12 +13,12 @@
 import { atomicAdd, atomicLoad, compareExchange } from "../base/atomics";
 import { heap } from "../base/instance";
 import { beginThreadTransit, endThreadTransit } from "../base/intent";
+import { Quarantine } from "../base/guarded";
 import {
   Epoch,
   Magazine,
   PAGE,
   Pool,
-  Quarantine,
   RECORD,
   STATE_CACHED,
   STATE_LIVE,

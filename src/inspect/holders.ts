@@ -1,4 +1,4 @@
-/** Who holds memory: the outstanding elements one by one, and grouped by what allocated them. */
+/** The outstanding elements one by one, and grouped by the place or thread that allocated them. */
 import { NOBODY } from "../core/abi.ts";
 import type { PoolMember } from "../core/context.ts";
 import { hex } from "../core/validate.ts";

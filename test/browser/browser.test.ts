@@ -1,18 +1,10 @@
 /**
- * The built library in real browsers: page, worker and audio worklet, alone and as threads of one heap. The page reports by a POST to the server it came
- * from, so that no driver stands between: a browser is a command that opens an address.
+ * The built library in real browsers: page, worker and audio worklet, alone and as threads of one heap.
  */
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { browsers, isolated, Pages, isSkipped } from "./browsers.ts";
 import { cellsOf, expected, type Cell } from "../outside/endings-run.ts";
 import type { Ending } from "../outside/endings-table.ts";
 
@@ -89,35 +81,7 @@ const ofThreads: readonly { key: string; title: string; value: unknown }[] = [
   },
 ];
 
-const browsers: readonly { name: string; command: string; agent: RegExp; args: (profile: string) => string[] }[] = [
-  {
-    name: "Chromium",
-    command: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-    agent: /Chrome\//,
-    args: (profile) => [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      `--user-data-dir=${profile}`,
-    ],
-  },
-  {
-    name: "Firefox",
-    command: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
-    agent: /Firefox\//,
-    args: (profile) => ["--headless", "--no-remote", "--profile", profile],
-  },
-];
-
-let server: Server;
-let origin: string;
-/** Gets the next report. */
-let received: (report: Report) => void;
+let pages: Pages<Report>;
 
 beforeAll(async () => {
   const here = fileURLToPath(new URL(".", import.meta.url));
@@ -134,71 +98,24 @@ beforeAll(async () => {
   });
   const files = new Map(outputFiles.map(({ path, text }) => [path, { type: "text/javascript", text }]));
   files.set("/", { type: "text/html", text: '<!doctype html><script type="module" src="/page.js"></script>' });
-  server = createServer((request, response) => {
-    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
-    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
-    if (request.method === "POST") {
-      let body = "";
-      request.on("data", (chunk) => (body += chunk));
-      request.on("end", () => {
-        response.end();
-        received(JSON.parse(body) as Report);
-      });
-      return;
-    }
+  pages = new Pages((request, response) => {
     const [path = "", query] = (request.url ?? "").split("?");
     const file = files.get(path);
     // As in a browser that has none.
     const first = query === "without=waitAsync" ? "delete Atomics.waitAsync;\n" : "";
     response.writeHead(file ? 200 : 404, { "Content-Type": file?.type ?? "text/plain" }).end(first + file?.text);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  }, isolated);
 });
-afterAll(() => server?.close());
+afterAll(() => pages?.close());
 
-async function open(command: string, args: readonly string[]): Promise<Report> {
-  const report = new Promise<Report>((resolve) => (received = resolve));
-  // In a process group of its own, so that its helpers go with it.
-  const browser: ChildProcess = spawn(command, [...args, origin], {
-    stdio: ["ignore", "ignore", "pipe"],
-    detached: true,
-  });
-  let words = "";
-  browser.stderr!.on("data", (chunk) => (words += chunk));
-  const gone = once(browser, "exit");
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    return await Promise.race([
-      report,
-      gone.then(([code]) => Promise.reject(new Error(`${command} ended with ${code}:\n${words}`))),
-      new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => reject(new Error(`${command}: no report in ${TIMEOUT_MS} ms:\n${words}`)), TIMEOUT_MS);
-      }),
-    ]);
-  } finally {
-    clearTimeout(timer);
-    if (browser.exitCode === null) {
-      process.kill(-browser.pid!, "SIGKILL");
-      await gone;
-    }
-  }
-}
-
-for (const { name, command, agent, args } of browsers) {
-  // On a developer's machine a browser may be missing; in CI that is a failure.
-  describe.skipIf(!process.env["CI"] && !existsSync(command))(`${name}, ${command}`, () => {
+for (const browser of browsers) {
+  describe.skipIf(isSkipped(browser))(`${browser.name}, ${browser.command}`, () => {
     let report: Report;
     beforeAll(async () => {
-      const profile = await mkdtemp(join(tmpdir(), "wasm-mempool-browser-"));
-      try {
-        report = await open(command, args(profile));
-      } finally {
-        await rm(profile, { recursive: true, force: true, maxRetries: 5 });
-      }
+      report = await pages.open(browser, TIMEOUT_MS);
     }, TIMEOUT_MS + 10_000);
 
-    test("is the expected browser", () => expect(report.agent).toMatch(agent));
+    test("is the expected browser", () => expect(report.agent).toMatch(browser.agent));
 
     test("a page runs the smoke test", () => {
       expect(report.page).toEqual({ elements: expect.anything(), isolated: true });

@@ -1,43 +1,16 @@
 /** The page that draws heaps, in real browsers: its pixels, keys and texts, files, and a heap of other threads. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ABI_VERSION } from "../../src/core/abi.ts";
 import { createHeap } from "../../src/index.ts";
-import "../../src/inspect.ts";
-import { mapHeap } from "../../src/inspect.ts";
+import { dump } from "../../src/inspect.ts";
+import { browsers, isolated, isSkipped, Pages } from "./browsers.ts";
 
 type Seen = Record<string, any>;
 
-const browsers: readonly { name: string; command: string; args: (profile: string) => string[] }[] = [
-  {
-    name: "Chromium",
-    command: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-    args: (profile) => [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--window-size=1200,900",
-      `--user-data-dir=${profile}`,
-    ],
-  },
-  {
-    name: "Firefox",
-    command: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
-    args: (profile) => ["--headless", "--no-remote", "--window-size=1200,900", "--profile", profile],
-  },
-];
-
+const WINDOW = "--window-size=1200,900";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const types: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
@@ -46,39 +19,10 @@ function files(): { memory: Uint8Array; dump: Uint8Array } {
   const heap = createHeap({ maximum: 2 ** 20 });
   const pool = heap.create({ name: "from a file", minNr: 3, size: 100 });
   for (let i = 0; i < 17; i++) pool.alloc();
-  const memory = heap.views.refresh().u8.slice();
-  const pools = mapHeap(heap).pools.map(({ serial, name }) => ({ serial, name }));
-  const text = { abi: ABI_VERSION, date: "2026-01-01T00:00:00Z", address: heap.address, isShared: false, pools };
-  return { memory, dump: dumpOf(memory, JSON.stringify(text)) };
+  return { memory: heap.views.refresh().u8.slice(), dump: dump(heap) };
 }
 
-/** A dump: | magic | version, bytes of text, pages, checksum | text | a bit for each page | pages that are not zero |. */
-function dumpOf(memory: Uint8Array, json: string): Uint8Array {
-  const text = new TextEncoder().encode(json);
-  const pages = memory.length / 4096;
-  const bits = new Uint8Array(pages / 8);
-  const stored: Uint8Array[] = [];
-  for (let page = 0; page < pages; page++) {
-    const bytes = memory.subarray(page * 4096, (page + 1) * 4096);
-    if (bytes.every((byte) => byte === 0)) continue;
-    bits[page >>> 3]! |= 1 << (page & 7);
-    stored.push(bytes);
-  }
-  const head = Buffer.alloc(24);
-  head.write("WMPDUMP\n", 0, "latin1");
-  head.writeUInt32LE(1, 8);
-  head.writeUInt32LE(text.length, 12);
-  head.writeUInt32LE(pages, 16);
-  const body = Buffer.concat([text, bits, ...stored]);
-  let hash = 0x811c9dc5;
-  for (const byte of body) hash = Math.imul(hash ^ byte, 0x01000193);
-  head.writeUInt32LE(hash >>> 0, 20);
-  return Buffer.concat([head, body]);
-}
-
-let server: Server;
-let origin: string;
-let received: (report: Seen) => void;
+let pages: Pages<Seen>;
 beforeAll(async () => {
   const { outputFiles } = await build({
     entryPoints: ["inspector-page", "inspector-worker"].map((name) => join(root, `test/browser/${name}.mjs`)),
@@ -90,30 +34,17 @@ beforeAll(async () => {
   });
   const made = new Map<string, string | Uint8Array>(outputFiles.map(({ path, text }) => [path, text]));
   made.set("/index.html", '<!doctype html><body><script type="module" src="/inspector-page.js"></script>');
-  const { memory, dump } = files();
-  made.set("/heap.memory", memory).set("/heap.dump", dump);
-  server = createServer((request, response) => {
-    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
-    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
-    if (request.method === "POST") {
-      let body = "";
-      request.on("data", (chunk) => (body += chunk));
-      request.on("end", () => {
-        response.end();
-        received(JSON.parse(body) as Seen);
-      });
-      return;
-    }
+  const { memory, dump: dumped } = files();
+  made.set("/heap.memory", memory).set("/heap.dump", dumped);
+  pages = new Pages((request, response) => {
     const path = (request.url ?? "").split("?")[0]!.replace(/\/$/, "/index.html");
     const own = path.startsWith("/inspector/") && existsSync(root + path) ? readFileSync(root + path) : undefined;
     const content = made.get(path) ?? own;
     response.writeHead(content ? 200 : 404, { "Content-Type": types[extname(path)] ?? "application/octet-stream" });
     response.end(content);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  }, isolated);
 });
-afterAll(() => server?.close());
+afterAll(() => pages?.close());
 
 /** Colours of the theme and of thread 0, as in inspector/src/states.ts. */
 const paper = [255, 255, 255];
@@ -121,27 +52,11 @@ const thread0 = [0x00, 0x72, 0xb2];
 const free = [0xb9, 0xbf, 0xca];
 const ink = [0x16, 0x19, 0x1f];
 
-for (const { name, command, args } of browsers) {
-  // On a developer's machine a browser may be missing; in CI that is a failure.
-  describe.skipIf(!process.env["CI"] && !existsSync(command))(`${name}, ${command}`, () => {
+for (const browser of browsers) {
+  describe.skipIf(isSkipped(browser))(`${browser.name}, ${browser.command}`, () => {
     let report: Seen;
     beforeAll(async () => {
-      const profile = await mkdtemp(join(tmpdir(), "wasm-mempool-browser-"));
-      const answer = new Promise<Seen>((resolve) => (received = resolve));
-      const browser = spawn(command, [...args(profile), origin], { stdio: "ignore", detached: true });
-      const gone = once(browser, "exit");
-      try {
-        report = await Promise.race([
-          answer,
-          gone.then(([code]) => Promise.reject(new Error(`${command} ended with ${code}`))),
-        ]);
-      } finally {
-        if (browser.exitCode === null) {
-          process.kill(-browser.pid!, "SIGKILL");
-          await gone;
-        }
-        await rm(profile, { recursive: true, force: true, maxRetries: 5 });
-      }
+      report = await pages.open(browser, 90_000, WINDOW);
     }, 100_000);
 
     test("each state has a mark of its own, where hitTest finds the element", () => {
@@ -202,7 +117,7 @@ for (const { name, command, args } of browsers) {
 
     test("of ten thousand slabs, only those in sight are drawn", () => {
       const { slabs, ...rest } = report["frames"];
-      console.log(`${name}: ${JSON.stringify(report["frames"])}`);
+      console.log(`${browser.name}: ${JSON.stringify(report["frames"])}`);
       expect(slabs).toBeGreaterThanOrEqual(10_000);
       expect(rest[128].slabs).toBeLessThan(100);
       expect(rest[48].slabs).toBeLessThan(500);
