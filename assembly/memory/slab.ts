@@ -17,7 +17,20 @@ import { atomicAdd, atomicLoad, atomicStore, compareExchange, DEBUG, guess, THRE
 import { heapBase, selfNumber } from "../base/instance";
 import { announceCounting, announceRunDone, announceSlab, runClaim } from "../base/intent";
 import { DEAD } from "../base/guarded";
-import { BACKEND_EXTERNAL, Cache, ENDED, Epoch, Heap, PAGE_SHIFT, Slab, SLAB_HEADER, SLAB_KEPT, SLAB_OUT, SLAB_RETIRED, ZONE } from "../base/layout";
+import {
+  BACKEND_EXTERNAL,
+  Cache,
+  ENDED,
+  Epoch,
+  Heap,
+  PAGE_SHIFT,
+  Slab,
+  SLAB_HEADER,
+  SLAB_KEPT,
+  SLAB_OUT,
+  SLAB_RETIRED,
+  ZONE,
+} from "../base/layout";
 import { userFill } from "../base/user";
 import { countIn, firstOffset, LARGE_PAGES, slabPage, slabPages, stateBytes, summaryAt } from "./geometry";
 import { runAlloc } from "./growth";
