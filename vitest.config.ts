@@ -5,20 +5,23 @@ import { defineConfig } from "vitest/config";
 const counts = process.env["WASM_COVERAGE"];
 
 const searches = [
+  "test/contract/queue-interleavings.test.ts",
   "test/sim/harness.test.ts",
   "test/sim/cases.test.ts",
+  "test/sim/debug.test.ts",
   "test/sim/malloc.test.ts",
   "test/sim/mutants.test.ts",
+  "test/sim/worst.test.ts",
 ];
 const benchmarks = ["test/bench/*.test.ts"];
 /** A build repeated, the package as users get it, guests of other languages, and threads that stand still in the way of others. */
 const wider = [
   "test/packaging/*.test.ts",
+  "test/recipes/*.test.ts",
   "test/bundlers/*.test.ts",
   "test/golden/again.test.ts",
   "test/guests/*.test.ts",
   "test/outside/busy.test.ts",
-  "test/guests/*.test.ts",
   "test/outside/beside-guest.test.ts",
 ];
 /** What needs the bytes that users get, or dist/. */
@@ -26,6 +29,7 @@ const shipped = [
   "test/counts/counts.test.ts",
   "test/golden/abi.test.ts",
   "test/golden/golden.test.ts",
+  "test/golden/worst.test.ts",
   "test/hosts/*.test.ts",
   "test/outside/address-space.test.ts",
   "test/outside/command.test.ts",
@@ -96,6 +100,19 @@ export default defineConfig({
           setupFiles: ["test/features.ts"],
           globalSetup: freshShipped,
           include: wider,
+          testTimeout: 2 * minute,
+          hookTimeout: 2 * minute,
+        },
+      },
+      {
+        test: {
+          name: "debug-heaps",
+          env: { DEBUG_HEAPS: "1" },
+          setupFiles: ["test/features.ts", "test/debug-heaps.ts"],
+          globalSetup: freshShipped,
+          include: ["test/contract/*.test.ts"],
+          // Faults in each word that is not 0, of which red zones are full; and what is about no build.
+          exclude: ["test/contract/{check,debug,sampling,abi,errors,inspector-palette}.test.ts"],
           testTimeout: 2 * minute,
           hookTimeout: 2 * minute,
         },

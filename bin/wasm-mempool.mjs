@@ -1,12 +1,17 @@
 #!/usr/bin/env node
 // npx wasm-mempool inspect FILE: what is in a heap, by a dump of it or by the memory of any program.
-import { readFileSync } from "node:fs";
+// npx wasm-mempool structs FILE: structs in other languages.
+import { readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, extname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
+import { declare, DeclarationError, languages } from "./structs.mjs";
 
 const usage = `wasm-mempool inspect FILE: what is in a heap
+wasm-mempool structs FILE: structs in C, Rust, Zig and AssemblyScript
 
-FILE is what dump(heap) of "wasm-mempool/inspect" gave, or the raw memory of a program from address 0 on, of this or any
+inspect: FILE is what dump(heap) of "wasm-mempool/inspect" gave, or the raw memory of a program from address 0 on, of this or any
 other host; either may be compressed by gzip. "-" is standard input.
 
   --address N   where the heap begins in a raw memory, e.g. 0x10000; without it, the first heap that is found
@@ -19,6 +24,14 @@ Prints the pools, a map of the memory, what is outstanding by the place that all
 thread), and what is inconsistent. Colours the map on a terminal, unless NO_COLOR is set; FORCE_COLOR colours it anywhere.
 
 Ends with 0 if the heap is sound, 1 if it is damaged, 2 if the arguments or the file are wrong.
+
+structs: FILE is a module of JavaScript that exports struct()s; of TypeScript, where Node runs that. Writes NAME.h, NAME.rs,
+NAME.zig and NAME.as.ts beside it, for wasm32. Each asserts sizes and offsets as it is compiled.
+
+  --language L  prints one language instead: c, rust, zig or assemblyscript
+  --out FOLDER  writes there
+
+Ends with 0, or 2 if the arguments or the file are wrong.
 `;
 
 class UsageError extends Error {}
@@ -29,6 +42,8 @@ function parse() {
     address: { type: "string" },
     all: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
+    language: { type: "string" },
+    out: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
     version: { type: "boolean", default: false },
   };
@@ -136,15 +151,56 @@ async function main() {
     return process.stdout.write(`${version}\n`);
   }
   const [command, file, ...more] = positionals;
-  if (command !== "inspect")
-    throw new UsageError(command ? `there is no command ${command}` : "needs a command: inspect");
+  if (!Object.hasOwn(commands, command ?? "")) {
+    const known = Object.keys(commands).join(" or ");
+    throw new UsageError(command ? `there is no command ${command}` : `needs a command: ${known}`);
+  }
   if (file === undefined || more.length > 0)
-    throw new UsageError(`inspect needs one FILE, got ${positionals.length - 1}`);
+    throw new UsageError(`${command} needs one FILE, got ${positionals.length - 1}`);
+  for (const name of Object.keys(values)) {
+    if (values[name] && !commands[command].options.includes(name))
+      throw new UsageError(`${command} takes no --${name}`);
+  }
+  await commands[command].run(file, values);
+}
+
+async function inspect(file, values) {
   const address = addressOf(values.address);
   const image = read((await import("../dist/debug.js"), await import("../dist/inspect.js")), file, address);
   process.stdout.write(values.json ? jsonOf(image, file) : textOf(image, file, values.all));
   process.exitCode = image.check().length > 0 ? 1 : 0;
 }
+
+async function structs(file, { language, out }) {
+  if (language !== undefined && !Object.hasOwn(languages, language)) {
+    throw new UsageError(`--language must be one of ${Object.keys(languages).join(", ")}, got ${language}`);
+  }
+  if (language !== undefined && out !== undefined) throw new UsageError("--language prints, and takes no --out");
+  let exported;
+  try {
+    exported = await import(pathToFileURL(resolve(file)).href);
+  } catch (error) {
+    throw new UsageError(`${file} cannot be imported: ${error.message}`);
+  }
+  try {
+    if (language !== undefined) return void process.stdout.write(declare(language, exported, basename(file)));
+    const stem = join(out ?? dirname(file), basename(file, extname(file)));
+    const texts = Object.entries(languages).map(([name, { suffix }]) => [
+      `${stem}${suffix}`,
+      declare(name, exported, basename(file)),
+    ]);
+    for (const [path, text] of texts) writeFileSync(path, text);
+    process.stdout.write(texts.map(([path]) => `${path}\n`).join(""));
+  } catch (error) {
+    if (!(error instanceof DeclarationError) && error.code !== "ENOENT") throw error;
+    throw new UsageError(error.code ? error.message : `${file}: ${error.message}`);
+  }
+}
+
+const commands = {
+  inspect: { run: inspect, options: ["address", "all", "json"] },
+  structs: { run: structs, options: ["language", "out"] },
+};
 
 // A reader such as `head` may stop reading.
 process.stdout.on("error", (error) => {

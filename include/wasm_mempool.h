@@ -1,5 +1,13 @@
 /*
- * The ABI of the wasm modules, for hosts in any language. C99 and C++.
+ * The ABI of the wasm modules, for hosts in any language; and the calls of the archives, for programs that link one. C99, C++.
+ *
+ *   struct request { uint64_t sector; int is_write; };
+ *   mempool_t requests = mempool_create(sizeof(struct request), 8, 16, UINT32_MAX, MEMPOOL_SLAB);
+ *   struct request *request = (struct request *)mempool_alloc(requests);   (0: memory is gone, and the reserve is empty)
+ *   mempool_free(requests, (mempool_address_t)request);
+ *   mempool_exit(requests);
+ *
+ * docs/guests.md has this as a whole program with its command, docs/hosts.md the same for hosts.
  *
  * Every parameter and result is an i32, read as unsigned, or an f64 where this header says double. An address is a byte
  * offset in the module's memory, and 0 is none. Each free checks its element's address. A call with a null handle, and a call
@@ -23,6 +31,18 @@
  *                        much address space again, and pages of memory for the structures alone.
  *   core.checked.wasm    core.shared.wasm and control.shared.wasm in one module; slower, and catches two frees of one element
  *                        at the same instant.
+ *
+ * The mark [control] tells in which half of core.shared.wasm a call is, and nothing else: every other module and every archive
+ * has all calls, at the same price.
+ *
+ * ARCHIVES. A program is one instance.
+ *   libwasm_mempool_malloc.a         pools and malloc (wasm_mempool_malloc.h). The heap lies behind the program's data and grows:
+ *                                    the first block, pool or arena makes it, and no program calls heap_create.
+ *   libwasm_mempool.a                pools alone, as core.imported.wasm: heap_create comes first. Beside the program's own malloc:
+ *                                    BESIDE A GUEST.
+ *   ..._malloc_shared.a, ..._shared.a  the same for programs with threads. With malloc, a thread's first block, pool, arena or
+ *                                    mempool_attach makes it one of the heap's; without, heap_attach does.
+ *   ..._debug.a, ..._debug_shared.a  in place of libwasm_mempool.a and libwasm_mempool_shared.a: wasm_mempool_debug.h.
  *
  * WAITING. mempool_alloc, mempool_free and the calls built on them never wait for another thread. A call that may wait for
  * the lock of the heap's lists says so; it waits some tens of milliseconds at most and then refuses with MEMPOOL_BUSY: the
@@ -125,7 +145,11 @@ mempool_address_t heap_scratch(void);
  */
 uint32_t heap_trim(void);
 
-/* [control] The most pages of 4 KiB that the heap may have. And: pages that are free or that it may still grow by; O(memory). */
+/*
+ * [control] The most pages of 4 KiB that the heap may have. And: pages that are free or that it may still grow by; O(memory).
+ * The memory's own maximum (--max-memory) is not known to the heap: both count pages that memory.grow will refuse, heap_left
+ * only until it has refused some.
+ */
 uint32_t heap_max_pages(void);
 uint32_t heap_left(void);
 
@@ -390,7 +414,9 @@ mempool_address_t mempool_wait_end(mempool_t p, mempool_address_t waiter);
 /* An element, after up to `timeout` milliseconds (infinity: no limit); 0: the time is over, or the pool closed. Sleeps. */
 mempool_address_t mempool_alloc_wait(mempool_t p, double timeout);
 
-/* ---- inspect.imported.wasm and inspect.shared.wasm, instantiated over the same memory ---- */
+/* ---- inspect.imported.wasm and inspect.shared.wasm, instantiated over the same memory; and debug builds ---- */
+
+/* Of the archives, those of debug heaps alone have these calls: another program's memory is looked at from outside. */
 
 /*
  * Checks the heap at `heap` while no thread is inside a call; returns the number of problems, at most 64; 0xffffffff if there

@@ -30,6 +30,20 @@ void debug_use(mempool_address_t site);
  */
 uint32_t debug_trace(mempool_address_t address, mempool_address_t array);
 
+/*
+ * Has pools made from now on guard one element in n, at random: for use in production. The others are as in a heap that is no
+ * debug heap, and an alloc costs 7 instructions more. Of pools with a max_nr, of the reserve, and of what a waiter gets, none is
+ * guarded. 0: no change. Returns the n of the heap; 0: all elements are guarded. For a new heap, before its first pool.
+ *
+ * To say where only the guarded elements are allocated and freed, call debug_use(1). Then mempool_alloc returns 0 where such an
+ * element is due, and mempool_free and mempool_free_all return 3 for one: call debug_use with the site, make the call again, and
+ * then debug_use(1).
+ */
+uint32_t debug_sample(uint32_t n);
+
+/* Whether a guarded element is due within this thread's next `count` allocs: 1 or 0. Where mempool_alloc_bulk is to know its site. */
+uint32_t debug_due(mempool_t p, uint32_t count);
+
 /* Checks all elements, reports what is damaged, and mends it. Returns how many are damaged. */
 uint32_t debug_check(void);
 

@@ -6,7 +6,7 @@
  *
  * Other toolchains: docs/guests.md; zig cc has to link the archive whole. The archive defines malloc, free, calloc, realloc,
  * reallocarray, aligned_alloc, memalign, posix_memalign and malloc_usable_size, so the C library's allocator is not linked;
- * and all of wasm_mempool.h, over the same heap (call malloc_heap first). The linker drops what the program does not call.
+ * and all of wasm_mempool.h, over the same heap. The linker drops what the program does not call.
  *
  * BLOCKS. Up to 8,192 bytes a block is an element of a size class, at most a quarter longer than what was asked for, without
  * a header; above that it is whole pages of 4 KiB. Every block of 16 bytes or more is aligned to 16. A size of 0 counts as 1, also in
@@ -20,13 +20,14 @@
  * it traps. malloc.wasm and malloc.shared.wasm trap. Of two frees of one block at the same instant on two threads, one is
  * caught for a block of whole pages, perhaps none for a smaller one; a second free of whole pages is MEMPOOL_INVALID_ADDRESS.
  *
- * MEMORY. The heap begins at __heap_base and takes all memory from there on, which it grows. malloc.wasm and malloc.shared.wasm begin
+ * MEMORY. The heap begins at __heap_base and takes all memory from there on, which it grows. The first block, pool (mempool_create),
+ * arena (arena_create), reserve or malloc_heap makes it. malloc.wasm and malloc.shared.wasm begin
  * behind the memory that is there at the first call.
  *
  * THREADS, with the shared archive. Every thread allocates and frees any block. The first call of a thread makes it one of
  * the heap's threads, at most 63 at once; it needs a page of 4 KiB. While it cannot join, it allocates nothing, and what it
- * frees stays allocated. So a program calls malloc_heap once before it starts threads, and in each thread while there is
- * memory.
+ * frees stays allocated. So a program that must not meet that calls malloc_heap once before it starts threads, and at the
+ * beginning of each thread.
  *
  * A thread that ends calls malloc_thread_exit last: its number and what it has cached are then for others. After a thread
  * ended without it (a worker that was terminated), another reaps it by heap_find_thread and heap_reap of wasm_mempool.h, which

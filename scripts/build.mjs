@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
@@ -64,7 +64,7 @@ const control = new Set(
   `heap_create heap_attach heap_detach heap_exit heap_label heap_thread heap_thread_count heap_find_thread heap_reap heap_idle
    heap_max_pages heap_left heap_trim heap_faults mempool_create mempool_exit mempool_resize mempool_reshape mempool_attach
    mempool_detach mempool_share mempool_serial mempool_ended mempool_adopt mempool_next_live mempool_next_slab mempool_take_low_watermark mempool_add_failures
-   mempool_faults mempool_refresh arena_create arena_exit`.split(/\s+/),
+   mempool_faults mempool_refresh mempool_box_surplus arena_create arena_exit`.split(/\s+/),
 );
 
 /** The halves of a module: the exports that hot loops call, and the control of them. */
@@ -195,28 +195,40 @@ function compileTypeScript(force, say) {
   say(`dist: ${((Date.now() - began) / 1000).toFixed(1)} s`);
 }
 
-/** The scripts of the page that draws heaps: classic ones, since a browser loads no module from a file. */
-async function bundleInspector(say) {
-  const files = [...sourcesIn("inspector"), ...sourcesIn("src")].toSorted();
-  const outputs = ["inspector/page.js", "inspector/demo.js"];
+/** The pages: of each, its files, and what they are bundled of. */
+const pages = [
+  { name: "inspector", files: { "page.js": "inspector/src/main.ts", "demo.js": "inspector/src/demo.ts" } },
+  { name: "playground", files: { "page.js": "playground/src/main.ts", "page.css": "playground/style.css" } },
+];
+
+/** The scripts of the pages are classic ones, since a browser loads no module from a file. */
+async function bundlePage({ name, files }, say) {
+  const styles = Object.values(files).filter((file) => file.endsWith(".css"));
+  // A page may use the inspector's parts.
+  const sources = [...["inspector", name, "src"].flatMap(sourcesIn), "inspector/style.css", ...styles].toSorted();
+  const outputs = Object.keys(files).map((file) => `${name}/${file}`);
   const stamp = () =>
-    digest(digestOf([...files, "scripts/build.mjs", "node_modules/esbuild/package.json"]), ...outputs.map(contentsOf));
-  if (contentsOf("build/inspector.stamp").toString() === stamp()) return say("inspector: up to date");
+    digest(
+      digestOf([...sources, "scripts/build.mjs", "node_modules/esbuild/package.json"]),
+      ...outputs.map(contentsOf),
+    );
+  if (contentsOf(`build/${name}.stamp`).toString() === stamp()) return say(`${name}: up to date`);
   const { build: bundle } = await import("esbuild");
   const { outputFiles } = await bundle({
-    entryPoints: { page: "inspector/src/main.ts", demo: "inspector/src/demo.ts" },
-    outdir: "inspector",
+    entryPoints: Object.entries(files).map(([out, file]) => ({ in: file, out: out.replace(/\.\w+$/, "") })),
+    outdir: name,
     bundle: true,
     minify: true,
     format: "iife",
     target: ["chrome123", "firefox120", "safari17.5"],
     write: false,
   });
-  outputFiles.forEach(({ contents }, i) => {
-    write(outputs[i], contents);
-    say(`${outputs[i]}: ${contents.length} bytes`);
-  });
-  write("build/inspector.stamp", stamp());
+  for (const { path, contents } of outputFiles) {
+    const file = relative(root, path);
+    write(file, contents);
+    say(`${file}: ${contents.length} bytes`);
+  }
+  write(`build/${name}.stamp`, stamp());
 }
 
 /**
@@ -251,7 +263,7 @@ export async function build({ only = [], fast = false, force = false, say = () =
   }
   if (fast) return;
   compileTypeScript(force, say);
-  await bundleInspector(say);
+  for (const page of pages) await bundlePage(page, say);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

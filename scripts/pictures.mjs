@@ -1,19 +1,26 @@
-// Writes docs/pictures/inspector-*.png: the demo of the page in inspector/, in light and in dark, by a headless Chromium.
+// Writes docs/pictures: the demo of the page in inspector/, the playground, and the examples, by a headless Chromium.
 import { execFile } from "node:child_process";
 import { createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { promisify } from "node:util";
+import { build } from "vite";
 import { root } from "./compile.mjs";
 import { shrink } from "./png.mjs";
 
 const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
+/** Milliseconds that an example has before its picture: real ones, since workers know of no virtual time. */
+const HOLD_MS = 8000;
+
 const server = createServer((request, response) => {
   const path = new URL(request.url ?? "/", "http://localhost").pathname;
+  if (path === "/hold") return setTimeout(() => response.writeHead(204).end(), HOLD_MS);
   const file = join(root, path);
-  if (!/^\/inspector\/[\w.]+$/.test(path) || !existsSync(file)) return response.writeHead(404).end();
+  if (!/^\/(inspector|playground|build\/examples)\/[\w./-]+$/.test(path) || !existsSync(file)) {
+    return response.writeHead(404).end();
+  }
   response.writeHead(200, {
     "Content-Type": types[extname(path)] ?? "text/plain",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -25,20 +32,65 @@ await new Promise((resolve) => server.once("listening", resolve));
 
 mkdirSync(join(root, "docs/pictures"), { recursive: true });
 const profile = mkdtempSync(join(tmpdir(), "wasm-mempool-pictures-"));
-for (const theme of ["light", "dark"]) {
-  const query = `demo&steps=60&select=1&size=96&hold&theme=${theme}`;
-  const file = join(root, `docs/pictures/inspector-${theme}.png`);
+const themes = ["light", "dark"];
+const doing = ["Allocate", "Reshape", "Allocate", "Hoard", "Double free"].map((title) => `do=${title}`).join("&");
+const pictures = [
+  ...[
+    ["light", "theme=light"],
+    ["dark", "theme=dark"],
+    ["table", "theme=light&table"],
+  ].map(([name, more]) => [
+    `inspector-${name}`,
+    `inspector/index.html?demo&steps=60&select=1&size=96&hold&${more}`,
+    "1280,760",
+  ]),
+  ...themes.map((theme) => [`playground-${theme}`, `playground/index.html?${doing}&theme=${theme}`, "1280,760"]),
+  ...["fireworks", "tiles", "synth"].map((name) => [
+    `example-${name}`,
+    `build/examples/${name}/index.html`,
+    "1064,740",
+  ]),
+];
+for (const name of ["fireworks", "tiles", "synth"]) {
+  await build({
+    root: join(root, "examples", name),
+    base: `/build/examples/${name}/`,
+    configFile: false,
+    logLevel: "warn",
+    build: { outDir: join(root, "build/examples", name), emptyOutDir: true },
+    worker: { format: "es" },
+  });
+}
+/** What a user does before the picture. */
+const users = {
+  fireworks: "",
+  tiles: 'setTimeout(() => document.getElementById("kill").click(), 1000);',
+  // In a context that needs no sound device.
+  synth: `AudioContext = class extends OfflineAudioContext {
+      constructor({ sampleRate }) { super(1, sampleRate / 4, sampleRate); }
+      resume() { return this.startRendering(); }
+    };
+    for (const n of [0, 2, 4, 7]) document.getElementById("keys").children[n].click();`,
+};
+for (const [name, script] of Object.entries(users)) {
+  const page = join(root, "build/examples", name, "index.html");
+  // Chromium takes its picture once all images have come.
+  const added = `<img src="/hold" hidden><script type="module">${script}</script></body>`;
+  writeFileSync(page, readFileSync(page, "utf8").replace("</body>", added));
+}
+for (const [name, address, size] of pictures) {
+  const file = join(root, `docs/pictures/${name}.png`);
   await promisify(execFile)(process.env["CHROMIUM"] ?? "/usr/bin/chromium", [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--no-first-run",
     `--user-data-dir=${profile}`,
-    "--window-size=1280,760",
-    "--virtual-time-budget=8000",
+    `--window-size=${size}`,
+    ...(name.startsWith("example") ? [] : ["--virtual-time-budget=8000"]),
     "--hide-scrollbars",
     `--screenshot=${file}`,
-    `http://127.0.0.1:${server.address().port}/inspector/index.html?${query}`,
+    `http://127.0.0.1:${server.address().port}/${address}`,
   ]);
   writeFileSync(file, shrink(readFileSync(file)));
 }

@@ -40,20 +40,24 @@ function chunk(type, data) {
 const distance = (a, b) =>
   Math.abs((a >> 16) - (b >> 16)) + Math.abs(((a >> 8) & 255) - ((b >> 8) & 255)) + Math.abs((a & 255) - (b & 255));
 
-/** The same picture with the most frequent colours; each other pixel gets the nearest of them. */
+/** Two colours that are nearer than this look the same. */
+const NEAR = 24;
+
+/** The same picture with fewer colours: of those that look the same, the most frequent one. Each pixel gets the nearest. */
 export function shrink(png) {
   const { width, height, colorAt } = decode(png);
   const counts = new Map();
   for (let i = 0; i < width * height; i++) counts.set(colorAt(i), (counts.get(colorAt(i)) ?? 0) + 1);
   const colors = [...counts].toSorted(([, a], [, b]) => b - a).map(([color]) => color);
-  const palette = colors.slice(0, 64);
-  const indexOf = new Map(palette.map((color, i) => [color, i]));
-  for (const color of colors.slice(64)) {
+  const palette = [];
+  const indexOf = new Map();
+  for (const color of colors) {
     let nearest = 0;
     palette.forEach((each, i) => {
       if (distance(each, color) < distance(palette[nearest], color)) nearest = i;
     });
-    indexOf.set(color, nearest);
+    const isNew = palette.length === 0 || (palette.length < 256 && distance(palette[nearest], color) > NEAR);
+    indexOf.set(color, isNew ? palette.push(color) - 1 : nearest);
   }
   const lines = Buffer.alloc(height * (width + 1));
   for (let i = 0; i < width * height; i++)

@@ -6,7 +6,7 @@
 export { Arena, type ArenaOptions, type ArenaStats } from "./arena/arena.ts";
 export type { DamageReport, DebugOptions, Trace } from "./core/debug-types.ts";
 export { MempoolError, type ErrorCode, type ErrorDetails } from "./core/errors.ts";
-export type { HeapHandle, PoolHandle } from "./core/handles.ts";
+export type { HeapHandle, PoolHandle, QueueHandle } from "./core/handles.ts";
 export type { Ends, EndsAsync, Signal, WasmMemory, WasmModule } from "./core/types.ts";
 export { Views } from "./core/views.ts";
 export { create, createArena, createHeap, createHeapAsync, type HeapOptions, type OnHeap } from "./heap/create.ts";
@@ -20,6 +20,7 @@ export type { Prefill } from "./pool/prefill.ts";
 export type { PoolStats } from "./pool/stats.ts";
 export { attach, createSharedHeap, createSharedHeapAsync, type SharedHeapOptions } from "./shared/create.ts";
 export type { WatchedWorker } from "./shared/lives.ts";
+export { Queue, type QueueOptions } from "./shared/queue.ts";
 export type { Reaped, ReapOptions, WatchOptions } from "./shared/reap.ts";
 export { SharedHeap, type SharedPool } from "./shared/shared-heap.ts";
 export * from "./struct/index.ts";

@@ -3,9 +3,10 @@ import { none } from "../base/error";
 import { hasHeap } from "../base/instance";
 import { Magazine } from "../base/layout";
 import { nextReport } from "../debug/report";
-import { siteOf, useSite } from "../debug/sites";
+import { sampleOne, siteOf, useSite } from "../debug/sites";
 import { checkHeap, describe } from "../debug/trace";
 import { isNull, poolOf } from "../pool/pool";
+import { untilSample } from "../pool/sample";
 
 /** The site with a text of so many bytes. */
 export function debug_site(text: usize, bytes: u32): usize {
@@ -16,6 +17,16 @@ export function debug_site(text: usize, bytes: u32): usize {
 export function debug_use(site: usize): void {
   if (hasHeap()) useSite(site);
   else none();
+}
+
+/** Has pools made from now on guard one element in n. */
+export function debug_sample(n: u32): u32 {
+  return hasHeap() ? sampleOne(n) : none();
+}
+
+/** Whether one of this thread's next `count` allocs in a pool is to get a guarded element, of a pool that samples. */
+export function debug_due(m: Magazine, count: u32): bool {
+  return isNull(m) ? <bool>none() : untilSample(m) < count;
 }
 
 /** Ten words about the element that has an address, or in whose zones it is. */

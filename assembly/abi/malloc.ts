@@ -1,6 +1,6 @@
 /**
  * The ABI of the malloc builds: C's family and cabi_realloc, a reserve behind them, and the heap for those who inspect it.
- * docs/malloc.h documents it.
+ * include/wasm_mempool_malloc.h documents it.
  */
 import { THREADS } from "../base/atomics";
 import { userStore } from "../base/user";

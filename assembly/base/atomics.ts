@@ -17,8 +17,14 @@ export const CHECKED: bool = isDefined(CHECK_FREES);
 /** The debug heap: guarded elements, whose zones, bodies and traces are checked. It, too, frees by a compare-exchange. */
 export const DEBUG: bool = isDefined(DEBUG_HEAP);
 
-/** The build of malloc alone: no pool closes or is reshaped, no host has a backend or orders faults, there is no arena. */
+/**
+ * The build of malloc alone: no pool closes or is reshaped, no thread waits, no host has a backend or orders faults, there is
+ * no arena.
+ */
 export const MALLOC_ALONE: bool = isDefined(MALLOC);
+
+/** A build whose threads may wait for elements. */
+export const WAITS: bool = THREADS && !MALLOC_ALONE;
 
 /** A build that has malloc. */
 export const WITH_MALLOC: bool = MALLOC_ALONE || isDefined(LINKED) || isDefined(SIM_MALLOC);

@@ -27,6 +27,9 @@ export const DEAD: u8 = 0xdd;
 export const FRESH: u8 = 0xa5;
 export const DEADS: u32 = 0xdddddddd;
 
+/** In place of a site: the host is to be asked. */
+export const ASK: u32 = 1;
+
 /** The place where a program allocates or frees, as text: a call stack, a file and line. Never freed. */
 @unmanaged
 export class Site {
@@ -82,6 +85,7 @@ export class Debug {
   written: u32; // reports ever
   lost: u32; // reports for which there was no room
   read: u32; // reports that a host has got
+  sample: u32; // one in so many allocs gets a guarded element; 0: all do
 }
 
 export const DEBUG_LISTS: u32 = 32;

@@ -68,6 +68,22 @@ export function serveHeap(address: usize, thread: usize): void {
   if (WITH_MALLOC) classHandles = 0;
 }
 
+/** What an instance served before its inspector's call. */
+let homeHeap: usize = 0;
+let homeThread: usize = 0;
+
+/** Begins an inspector's call on a heap: any that lies in the memory, as the module may serve one itself. */
+export function beginVisit(address: usize): void {
+  homeHeap = heapAddress;
+  homeThread = threadAddress;
+  serveHeap(address, address + HEAP_THREADS);
+}
+
+/** Ends it: the instance serves its heap again, as the thread that it was; one without a thread keeps the heap in sight. */
+export function endVisit(): void {
+  serveHeap(homeThread ? homeHeap : heapAddress, homeThread);
+}
+
 
 @inline
 export function handlesAt(): usize {

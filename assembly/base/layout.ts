@@ -243,6 +243,7 @@ export class Epoch extends Cache {
   unfilled: u32; // 1: a resize could not fill the reserve, which has not been full since
   puts: u32; // counts elements that a thread is about to place in a slot
   guard: u32; // bytes behind each element, of a debug heap: see guarded.ts; 0: the elements are not guarded
+  sampled: usize; // where a debug heap guards one element in n: the epoch of those; 0: none
 }
 
 /** A chunk: this header, then the slots from `base` to before `end`. */
@@ -297,8 +298,8 @@ export class Pool extends Link {
   faultSeed: u32;
   faultPages: u32;
   serial: u32; // no other pool of this heap has or had this number
-  returned: u32; // elements that threads without a handle have freed: no magazine counts these
   isShared: u32; // 1: the host has asked for the pool's address, so other threads may attach
+  handedOver: u32; // the reaper's: 1: Waiters have elements that were not fetched
   quarantine: usize; // a debug heap's: see Quarantine; 0: none
 }
 
@@ -361,7 +362,8 @@ export const BATCH: u32 = 32;
 /** A magazine holds about this many bytes of elements at most, but always one element. */
 export const MAGAZINE_BYTES: u32 = 1 << 16;
 
-/** A pool's magazines grow to their full capacity once its slabs have this many pages. */
+/** A pool's magazines get a record of rounds once its slabs have the first number of pages, all once they have the second. */
+export const RECORD_ROUNDS_AT: u32 = 2;
 export const MAGAZINE_GROWS_AT: u32 = 16;
 
 /** A magazine does not grow beyond a 64th of maxPages. */
@@ -373,18 +375,27 @@ export const MAX_NR_SHARE_SHIFT: u32 = 4;
 /** Bytes of a record: pools, arenas, magazines and small reserves. Larger objects take whole pages. */
 export const RECORD: u32 = 256;
 
-export const SMALL_ROUNDS: u32 = (RECORD - offsetof<Magazine>()) / ROUND;
+/** Where the rounds in a magazine's own record begin: in a debug heap, behind SAMPLE_AT. */
+export const MAGAZINE_HEADER: u32 = offsetof<Magazine>() + (DEBUG ? 8 : 0);
+
+/** A debug heap's word of 8 bytes in a Magazine: `allocs` at which the next sample is due; all ones: never. */
+export const SAMPLE_AT: u32 = offsetof<Magazine>();
+
+export const SMALL_ROUNDS: u32 = (RECORD - MAGAZINE_HEADER) / ROUND;
+
+export const RECORD_ROUNDS: u32 = RECORD / ROUND;
 
 /* ------------------------------------------------------------------------------------------------------------------ *
  * A Waiter: where a thread waits for an element. Value and sequence are one word of 8 bytes: a thread hands an element
  * over by one compare-exchange of both, so only the waiter with that sequence can get it. The wait queue is the Waiters
- * of all threads with value WAITING; the lowest sequence is first.
+ * of all threads with value WAITING; the lowest sequence is first. No Waiter at `end` or above is in use.
  * ------------------------------------------------------------------------------------------------------------------ */
 @unmanaged
 export class Waiter {
   value: u32; // 0: unused; WAITING; WOKEN_CLOSED; else the element handed over
   sequence: u32; // from Pool.sequence, which wraps
-  spare: u64;
+  end: usize; // of a thread's first Waiter alone: the end of those that a search looks at; 0: it looks at none
+  spare: u32;
 }
 
 export const WAITERS: u32 = RECORD / offsetof<Waiter>();
@@ -478,10 +489,22 @@ export const RUN_SHIFT: u32 = 42;
 
 export const SCRATCH_WORDS: u32 = 256;
 
-/** The size classes that malloc may have (malloc/classes.ts): the handles of a thread's are behind its scratch words. */
+/** The size classes that malloc may have (malloc/classes.ts): a thread's handles of them are behind its scratch words. */
 export const SIZE_CLASSES: u32 = 64;
 
-export const SCRATCH_BYTES: u32 = 4 * (SCRATCH_WORDS + SIZE_CLASSES);
+/** Bytes up to which a thread finds malloc's handle by the size, in steps of 8: those words follow the handles by class. */
+export const STEPS_BYTES: u32 = 1024;
+export const STEP_SHIFT: u32 = 3;
+
+/** Words with a thread's handles: by class, then by size, where there is a step for 0 bytes, too. */
+export const HANDLE_WORDS: u32 = SIZE_CLASSES + (STEPS_BYTES >> STEP_SHIFT) + 1;
+
+/**
+ * Then for each class what Magazine.taken is, of elements that the thread takes and gives back while it has no handle. They
+ * stay when it leaves, for the next bearer of its number.
+ */
+export const SCRATCH_TAKEN: u32 = 4 * (SCRATCH_WORDS + HANDLE_WORDS);
+export const SCRATCH_BYTES: u32 = SCRATCH_TAKEN + 4 * (SIZE_CLASSES + 1);
 
 /* ------------------------------------------------------------------------------------------------------------------ *
  * The heap: the first pages of the memory it manages (from 1 KiB on, where it owns the memory from address 0).
@@ -558,6 +581,8 @@ export function checkLayout(): void {
     !(offsetof<Magazine>("allocLimit") & 7) && offsetof<Magazine>("freeLimit") == offsetof<Magazine>("allocLimit") + 4,
   );
   assert(offsetof<Magazine>("top") == 0 && offsetof<Magazine>("taken") == 4);
+  // src/pool/bulk.ts reads top and freeLimit, and the hit path inverse and shift as one.
+  assert(offsetof<Magazine>("freeLimit") == 20 && offsetof<Magazine>("inverse") == 24);
   assert(!(offsetof<Thread>("life") & 7) && offsetof<Thread>() == 1 << THREAD_SHIFT);
   assert(
     offsetof<Pool>() <= RECORD &&

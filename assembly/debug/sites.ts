@@ -58,9 +58,16 @@ export function siteOf(text: usize, bytes: u32): usize {
   }
 }
 
-/** Has this thread's next allocs and frees be at a site, until another is set. */
+/** Has this thread's next allocs and frees be at a site, or ASK, until another is set. */
 export function useSite(site: usize): void {
   if (debugAt()) store<u32>(siteAt(), <u32>site);
+}
+
+/** Has pools made from now on guard one element in `n`; 0: no change. Returns the n of the heap; 0: all are guarded. */
+export function sampleOne(n: u32): u32 {
+  if (!debugAt()) return 0;
+  if (n) store<u32>(debugAt() + offsetof<Debug>("sample"), n);
+  return load<u32>(debugAt() + offsetof<Debug>("sample"));
 }
 
 function takeRoom(bytes: u32): usize {

@@ -9,7 +9,7 @@
  */
 import { atomicAdd, atomicLoad } from "../base/atomics";
 import { heapBase, selfNumber } from "../base/instance";
-import { DEAD, DEADS, Debug, DEBUG_THREADS, FRESH, Trace } from "../base/guarded";
+import { ASK, DEAD, DEADS, Debug, DEBUG_THREADS, FRESH, Trace } from "../base/guarded";
 import { alignUp, Epoch, HEAP_DEBUG, PAGE_SHIFT, Slab, STATE_CACHED, STATE_LIVE, TAG_MASK, ZONE } from "../base/layout";
 import { cacheAt, cacheIn, firstElement, indexOf, slabIn, slabPages, stateOf } from "../memory/geometry";
 import { entryAt, entryOfPage, nextSlab } from "../memory/map";
@@ -45,7 +45,12 @@ function nextSequence(): u32 {
 
 @inline
 function currentSite(): u32 {
-  return debugAt() ? load<u32>(siteAt()) : 0;
+  return debugAt() ? load<u32>(siteAt()) & ~ASK : 0;
+}
+
+/** Whether this thread's host wants to hear of a guarded element before it is allocated or freed, to say from where. */
+export function asks(): bool {
+  return debugAt() != 0 && load<u32>(siteAt()) == ASK;
 }
 
 function sumOf(trace: Trace): u32 {
@@ -80,7 +85,10 @@ function checkRange(epoch: Epoch, element: usize, from: usize, to: usize, kind: 
   if (!first) return true;
   let last = to - 1;
   while (load<u8>(last) == DEAD) last--;
-  writeReport(kind, epoch.pool, element, epoch.size, <i32>(first - element), last + 1 - first, traceOf(epoch, element));
+  const trace = traceOf(epoch, element);
+  // An overrun may have reached it.
+  const known = isSound(trace) ? trace : changetype<Trace>(0);
+  writeReport(kind, epoch.pool, element, epoch.size, <i32>(first - element), last + 1 - first, known);
   memory.fill(first, DEAD, last + 1 - first);
   return false;
 }

@@ -14,7 +14,7 @@
  * meanwhile. Costs O(memory). Changes nothing but the `seen` fields, and state bytes, which it restores.
  */
 import { DEBUG } from "../base/atomics";
-import { heap, heapBase, serveHeap } from "../base/instance";
+import { beginVisit, endVisit, heap, heapBase } from "../base/instance";
 import {
   alignUp,
   Arena,
@@ -27,7 +27,6 @@ import {
   Epoch,
   HEAP_BITS_ROOT,
   HEAP_ROOT,
-  HEAP_THREADS,
   LEAF_ENTRIES,
   LEAF_PAGES,
   Magazine,
@@ -57,7 +56,7 @@ import { countIn, groupShift, indexOf, records, slabIn, slabPage, slabPages, sta
 import { entryAt, entryOfPage, entryPages, entryTag } from "../memory/map";
 import { isPageFree } from "../memory/runs";
 import { magazineEnd } from "../pool/magazine";
-import { magazineAt, roundsIn, taken, tableLength } from "../pool/pool";
+import { magazineAt, roundsIn, tableLength, takenOfClass } from "../pool/pool";
 import { slotAt, slotCount } from "../pool/reserve";
 import { isHeap } from "../threads/life";
 
@@ -107,9 +106,15 @@ function problem(code: u32, a: u32 = 0, b: u32 = 0, c: u32 = 0): void {
  */
 export function heap_check(address: usize, words: usize): u32 {
   if (!isHeap(address)) return -1;
-  serveHeap(address, address + HEAP_THREADS);
   report = words;
   problems = 0;
+  beginVisit(address);
+  checkAll();
+  endVisit();
+  return problems;
+}
+
+function checkAll(): void {
   const pools = heap().poolCount;
   let found: u32 = 0;
   if (records().stride && !layoutIsSound(records())) problem(BAD_LAYOUT, changetype<u32>(records()), records().stride);
@@ -122,7 +127,7 @@ export function heap_check(address: usize, words: usize): u32 {
   }
   if (found != pools && !problems) problem(BAD_POOLS, pools, found);
   // The functions below walk these lists, and compute addresses by these numbers.
-  if (problems) return problems;
+  if (problems) return;
   checkMap();
   checkCache(records());
   for (let at = heap().pools; at; at = changetype<Pool>(at).next) checkPool(changetype<Pool>(at));
@@ -136,7 +141,6 @@ export function heap_check(address: usize, words: usize): u32 {
     found++;
   }
   if (found != heap().arenaCount) problem(BAD_LISTS, <u32>heap().arenas);
-  return problems;
 }
 
 /** A pool's epochs: whether the list can be walked, and their numbers used. */
@@ -326,15 +330,18 @@ function checkPool(pool: Pool): void {
     if (!changetype<usize>(m)) continue;
     rounds += checkMagazine(pool, m, thread);
     if (!m.waiters) continue;
+    const end = load<u32>(m.waiters, offsetof<Waiter>("end"));
     for (let i: u32 = 0; i < WAITERS; i++) {
-      const value = load<u32>(m.waiters + i * offsetof<Waiter>());
+      const waiter = m.waiters + i * offsetof<Waiter>();
+      const value = load<u32>(waiter);
+      if (value && waiter >= end) problem(BAD_QUEUE, at, changetype<Epoch>(pool.epoch).currNr);
       if (value == WAITING) waiting = true;
       else if (value > WOKEN_CLOSED) handedOver++;
     }
   }
   // An element handed over to a waiter stays CACHED, by the thread that handed it over, until the waiter fetches it.
   if (rounds + handedOver != cached) problem(BAD_CACHED, at, rounds + handedOver, cached);
-  if (taken(pool) != cached + live) problem(BAD_TAKEN, at, taken(pool), cached + live);
+  if (takenOfClass(pool) != cached + live) problem(BAD_TAKEN, at, takenOfClass(pool), cached + live);
   const epoch = changetype<Epoch>(pool.epoch);
   const currNr = epoch.currNr;
   if (pool.closed || !pool.initialised) return;

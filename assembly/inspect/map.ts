@@ -6,7 +6,7 @@
  * changes just then, of which the page after is looked at next.
  */
 import { atomicLoad, memorySize, THREADS } from "../base/atomics";
-import { heapBase, serveHeap } from "../base/instance";
+import { beginVisit, endVisit, heapBase } from "../base/instance";
 import {
   Arena,
   ArenaChunk,
@@ -15,7 +15,6 @@ import {
   Epoch,
   Heap,
   HEAP_BYTES,
-  HEAP_THREADS,
   LEAF_ENTRIES,
   Magazine,
   PAGE_NUMBERS,
@@ -71,7 +70,13 @@ function entryOf(page: u32): u64 {
 /** The first run at or after a page of the heap at `address`, as words at `at`; returns its first page, NONE: there is none. */
 export function heap_next_run(address: usize, page: u32, at: usize): u32 {
   if (!isHeap(address) || !fits(address, HEAP_BYTES)) return NONE;
-  serveHeap(address, address + HEAP_THREADS);
+  beginVisit(address);
+  const found = nextRun(page, at);
+  endVisit();
+  return found;
+}
+
+function nextRun(page: u32, at: usize): u32 {
   const end = min<u32>(memorySize() * PAGES_PER_WASM_PAGE, PAGE_NUMBERS);
   memory.fill(at, 0, WORDS << 2);
   for (; page < end; page++) {

@@ -1,9 +1,8 @@
 /** Whose is an address? For people, and for hosts that debug a guest. Reads only. */
 import { atomicLoad, THREADS } from "../base/atomics";
-import { serveHeap } from "../base/instance";
+import { beginVisit, endVisit } from "../base/instance";
 import {
   Epoch,
-  HEAP_THREADS,
   LEFT_NUMBER,
   LIFE_MASK,
   NOBODY,
@@ -31,7 +30,13 @@ const OWN: u32 = 4;
  */
 export function mempool_owner(heap: usize, address: usize, at: usize): u32 {
   if (!isHeap(heap)) return NOTHING;
-  serveHeap(heap, heap + HEAP_THREADS);
+  beginVisit(heap);
+  const what = ownerOf(address, at);
+  endVisit();
+  return what;
+}
+
+function ownerOf(address: usize, at: usize): u32 {
   for (let i: u32 = 0; i < 5; i++) store<u32>(at + (i << 2), 0);
   store<u32>(at, NOBODY, 12);
   const entry = entryAt(address);

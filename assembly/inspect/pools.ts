@@ -2,8 +2,8 @@
  * The pools of a heap, for tools that have no handle of them: of a dead program's memory, of a guest's. Reads only, and
  * checks addresses before it uses them: other threads may be at work.
  */
-import { serveHeap } from "../base/instance";
-import { Epoch, Heap, HEAP_THREADS, Pool, RECORD } from "../base/layout";
+import { beginVisit, endVisit, heap } from "../base/instance";
+import { Epoch, Pool, RECORD } from "../base/layout";
 import { magazineAt, tableLength } from "../pool/pool";
 import { isHeap } from "../threads/life";
 import { isRecordIn } from "./within";
@@ -11,8 +11,14 @@ import { isRecordIn } from "./within";
 /** The pool after `after` in the heap's list, the first after 0; or 0. See include/wasm_mempool.h for the words at `at`. */
 export function heap_next_pool(address: usize, after: usize, at: usize): usize {
   if (!isHeap(address)) return 0;
-  serveHeap(address, address + HEAP_THREADS);
-  const next = !after ? changetype<Heap>(address).pools : isRecordIn(after) ? changetype<Pool>(after).next : 0;
+  beginVisit(address);
+  const next = nextPool(after, at);
+  endVisit();
+  return next;
+}
+
+function nextPool(after: usize, at: usize): usize {
+  const next = !after ? heap().pools : isRecordIn(after) ? changetype<Pool>(after).next : 0;
   if (!isRecordIn(next)) return 0;
   const pool = changetype<Pool>(next);
   const epoch = changetype<Epoch>(pool.epoch);

@@ -2,12 +2,12 @@
  * Statistics of a heap, a pool and an arena, for people. Part of the inspector's module: the core does not need them.
  * The numbers may be off by what other threads are doing.
  */
-import { serveHeap } from "../base/instance";
+import { beginVisit, endVisit } from "../base/instance";
 import { Arena, Epoch, Heap, Magazine, PAGE, PAGE_NUMBERS, PAGE_SHIFT, STATE_LIVE } from "../base/layout";
 import { arenaUsed } from "../memory/arena";
 import { freePages, runFind } from "../memory/runs";
 import { nextElement } from "../memory/walk";
-import { magazineAt, poolOf, roundsIn, taken, tableLength } from "../pool/pool";
+import { magazineAt, poolOf, roundsIn, tableLength, takenOfClass } from "../pool/pool";
 import { isHeap } from "../threads/life";
 import { nextLive } from "../threads/reap";
 
@@ -23,7 +23,7 @@ function largestRun(): u32 {
 /** Writes seven f64; include/wasm_mempool.h names them. O(memory). */
 export function heap_stats(address: usize, at: usize): void {
   if (!isHeap(address)) return;
-  serveHeap(address, 0);
+  beginVisit(address);
   const h = changetype<Heap>(address);
   store<f64>(at, <f64>h.pages, 0);
   store<f64>(at, <f64>h.maxPages, 8);
@@ -32,6 +32,7 @@ export function heap_stats(address: usize, at: usize): void {
   store<f64>(at, <f64>h.growCount, 32);
   store<f64>(at, <f64>h.poolCount, 40);
   store<f64>(at, <f64>h.arenaCount, 48);
+  endVisit();
 }
 
 /** Writes sixteen f64; include/wasm_mempool.h names them. */
@@ -65,7 +66,7 @@ export function mempool_stats(m: Magazine, at: usize): void {
     slabs += each.slabs;
     pages += each.slabPages;
   }
-  const outstanding = taken(pool) - cached;
+  const outstanding = takenOfClass(pool) - cached;
   store<f64>(at, <f64>epoch.currNr, 0);
   store<f64>(at, <f64>outstanding, 8);
   store<f64>(at, <f64>cached, 16);
@@ -87,9 +88,10 @@ export function mempool_stats(m: Magazine, at: usize): void {
 /** mempool_next_live, for cores without it, and without a handle. `address` is that of the heap. */
 export function heap_next_live(address: usize, m: Magazine, after: usize, thread: u32): usize {
   if (!isHeap(address)) return 0;
-  serveHeap(address, 0);
-  if (!changetype<usize>(m)) return nextElement(after, STATE_LIVE, STATE_LIVE, 0, false);
-  return nextLive(m, after, thread);
+  beginVisit(address);
+  const next = changetype<usize>(m) ? nextLive(m, after, thread) : nextElement(after, STATE_LIVE, STATE_LIVE, 0, false);
+  endVisit();
+  return next;
 }
 
 /** Writes three f64; include/wasm_mempool.h names them. */

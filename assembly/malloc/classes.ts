@@ -1,13 +1,14 @@
 /**
  * Size classes: malloc's pools, one a class, each made when the first block of its size is allocated.
  *
- *   class   1   2   3   4  ...  9   10   11   12   13   14  ...  33     34 to 63
- *   bytes   8  16  32  48 ... 128  160  192  224  256  320 ... 8192     reserves of larger blocks (malloc_reserve)
+ *   class   1   2   3   4  ...  9   10   11   12   13   14  ...  29    30    31  ...  37     38 to 63
+ *   bytes   8  16  32  48 ... 128  160  192  224  256  320 ... 4096  4608  5120 ... 8192     reserves (malloc_reserve)
  *
- * From 128 bytes on each doubling has four classes, so a block is at most a quarter longer than what was asked for. Each
- * size is a multiple of its alignment, the largest power of two that divides it, up to MAX_CLASS_ALIGN.
+ * From 128 bytes on each doubling has four classes, and the last one eight, where a block is a page and more: so a block is
+ * at most a quarter longer than what was asked for. Each size is a multiple of its alignment, the largest power of two that
+ * divides it, up to MAX_CLASS_ALIGN. The last classes are reserves of larger blocks.
  *
- * A thread's handles, by class, are behind its scratch words: 0 where it has none. With threads the heap also has a table
+ * A thread's handles, by class and by size, are behind its scratch words: 0 where it has none. With threads the heap also has a table
  * of the pools, so that all threads have the same. A pool, once there, stays. `sizeClass` of its cache says the class.
  *
  * Making a class may wait for the lock of the heap's lists, for a bounded time. Other calls here cost a load or two.
@@ -17,12 +18,15 @@ import { handlesAt, heapBase, scratch, useHandles } from "../base/instance";
 import {
   BACKEND_PAGES,
   BACKEND_SLAB,
+  HANDLE_WORDS,
   HEAP_CLASS_POOLS,
   Magazine,
   PAGE,
   Pool,
   SCRATCH_WORDS,
   SIZE_CLASSES,
+  STEP_SHIFT,
+  STEPS_BYTES,
 } from "../base/layout";
 import { lock, unlock } from "../base/list";
 import { createPool, exitPool } from "../pool/lifecycle";
@@ -32,8 +36,9 @@ import { attachPool } from "../threads/handles";
 /** The largest block of a class, in bytes. */
 export const SMALL: u32 = 8192;
 
-/** The class of SMALL bytes. */
-const LAST: u32 = 33;
+/** The class of half of SMALL bytes, and of SMALL bytes. */
+const HALF: u32 = 29;
+const LAST: u32 = 37;
 
 /** How often a thread begins anew because another has made or ended the pool of a class. */
 const TRIES: u32 = 8;
@@ -51,22 +56,23 @@ export function hasClasses(): bool {
 export function useClasses(): void {
   const at = scratch() + 4 * SCRATCH_WORDS;
   // An earlier bearer of the number may have left its handles. Without threads all instances on a heap have the same.
-  if (THREADS) memory.fill(at, 0, 4 * SIZE_CLASSES);
+  if (THREADS) memory.fill(at, 0, 4 * HANDLE_WORDS);
   useHandles(at);
 }
 
 /** The smallest class for `bytes`, 1 to SMALL. */
-@inline
 export function classOf(bytes: u32): u32 {
   if (bytes <= 128) return bytes <= 8 ? 1 : 1 + ((bytes + 15) >>> 4);
   const last = bytes - 1;
   const log = 31 - clz<u32>(last);
+  if (last >= SMALL >>> 1) return HALF + 1 + ((last - (SMALL >>> 1)) >>> 9);
   return 10 + ((log - 7) << 2) + ((last >>> (log - 2)) & 3);
 }
 
-/** Bytes of a class's blocks. */
+/** Bytes of a class's blocks; of class 0, which there is not, 0. */
 export function classBytes(sizeClass: u32): u32 {
-  if (sizeClass < 10) return sizeClass == 1 ? 8 : (sizeClass - 1) << 4;
+  if (sizeClass < 10) return sizeClass < 2 ? sizeClass << 3 : (sizeClass - 1) << 4;
+  if (sizeClass > HALF) return (SMALL >>> 1) + ((sizeClass - HALF) << 9);
   return (5 + ((sizeClass - 10) & 3)) << (5 + ((sizeClass - 10) >>> 2));
 }
 
@@ -74,6 +80,18 @@ export function classBytes(sizeClass: u32): u32 {
 @inline
 export function handleOf(sizeClass: u32): Magazine {
   return changetype<Magazine>(<usize>load<u32>(handlesAt() + (sizeClass << 2)));
+}
+
+/** This thread's handle of the class for `bytes`, up to STEPS_BYTES; null if it has none, and for 0. */
+@inline
+export function handleFor(bytes: u32): Magazine {
+  return changetype<Magazine>(<usize>load<u32>(stepAt(bytes)));
+}
+
+
+@inline
+function stepAt(bytes: u32): usize {
+  return handlesAt() + 4 * SIZE_CLASSES + (((bytes + 7) >>> STEP_SHIFT) << 2);
 }
 
 /** The same, but makes what is missing; null if memory is gone, or another thread has the lock for long. */
@@ -123,6 +141,11 @@ function make(sizeClass: u32, bytes: u32, align: u32, backend: u32): Magazine {
   if (!changetype<usize>(m)) return m;
   atomicStore<u32>(wordOf(poolOf(m), offsetof<Pool>("isShared")), 1);
   store<u32>(handlesAt() + (sizeClass << 2), <u32>changetype<usize>(m));
+  // Of all sizes of this class.
+  const smaller = classBytes(sizeClass - 1);
+  for (let size = min<u32>(bytes, STEPS_BYTES); size > smaller; size -= 8) {
+    store<u32>(stepAt(size), <u32>changetype<usize>(m));
+  }
   return m;
 }
 

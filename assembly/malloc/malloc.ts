@@ -15,15 +15,15 @@
  */
 import { CHECKED } from "../base/atomics";
 import { BAD_ARGUMENT, NO_MEMORY } from "../base/error";
-import { Cache, Magazine, MAX_SIZE, PAGE, PAGE_SHIFT, Pool, TAG_MASK } from "../base/layout";
+import { Cache, Magazine, MAX_SIZE, PAGE, PAGE_SHIFT, Pool, STEPS_BYTES, TAG_MASK } from "../base/layout";
 import { lock, unlock } from "../base/list";
 import { userCopy, userFill } from "../base/user";
 import { blockAlloc, blockEntry, blockFree, blockResize } from "../memory/blocks";
-import { cacheIn } from "../memory/geometry";
+import { cacheIn, slabIn } from "../memory/geometry";
 import { entryAt, entryIn, entryPages, leafAt } from "../memory/map";
 import { allocInline, allocPreallocated } from "../pool/alloc";
 import { FREED, INVALID_ADDRESS, refusalIn } from "../pool/element";
-import { freeInEntry } from "../pool/free";
+import { freeInEntry, freeInSlab } from "../pool/free";
 import { giveWithoutHandle, takeWithoutHandle } from "../pool/handoff";
 import { ownMagazine } from "../pool/pool";
 import { reclaim } from "../pool/reclaim";
@@ -33,6 +33,7 @@ import {
   classOf,
   classPool,
   ensureHandle,
+  handleFor,
   handleOf,
   hasClasses,
   MAX_CLASS_ALIGN,
@@ -51,13 +52,14 @@ const LARGEST: u32 = 0xffff0000;
 
 /** A block of at least `bytes`; 0 if there is no memory. */
 export function allocate(bytes: u32): usize {
-  if (bytes - 1 < SMALL && hasClasses()) {
-    const m = handleOf(classOf(bytes));
+  if (bytes <= STEPS_BYTES && hasClasses()) {
+    const m = handleFor(bytes);
     if (changetype<usize>(m)) return allocInline(m);
   }
   return allocateSlow(bytes);
 }
 
+/** The same for larger blocks, and where something is missing. */
 function allocateSlow(bytes: u32): usize {
   if (!startHeap()) return 0;
   bytes = max<u32>(1, bytes);
@@ -102,7 +104,7 @@ export function release(address: usize): void {
       if (owner && !(owner & TAG_MASK)) {
         const m = handleOf(load<u32>(<usize>owner, offsetof<Cache>("sizeClass")));
         if (changetype<usize>(m)) {
-          const error = freeInEntry(m, entry, address);
+          const error = freeInSlab(m, slabIn(entry), address);
           if (error) badFree(address, error);
           return;
         }

@@ -3,14 +3,16 @@
  *
  * The heap begins where the guest's own data ends, and grows with the memory. With threads, the guest's threads find it by
  * a word in their memory: 0 at first, BEGUN while one makes it, then its address. A thread that finds BEGUN looks again for
- * a bounded time, since the other needs some microseconds.
+ * a bounded time, since the other needs some microseconds. If that one has died or stopped, it makes a heap in memory that
+ * it grows. The heap that gets into the word first is the guest's; a thread that comes too late ends its own, and the memory
+ * of that is lost.
  */
 import { atomicLoad, atomicStore, compareExchange, THREADS } from "../base/atomics";
-import { heap_error, NO_HEAP } from "../base/error";
+import { BUSY, fail, heap_error, NO_HEAP, NO_MEMORY } from "../base/error";
 import { hasHeap, heapBase } from "../base/instance";
 import { HEAP_BYTES, PAGE, PAGE_NUMBERS, WASM_PAGE_SHIFT } from "../base/layout";
 import { userGrow, userSize } from "../base/user";
-import { attachHeap, createHeap, detachHeap } from "../threads/heaps";
+import { attachHeap, createHeap, detachHeap, exitHeap } from "../threads/heaps";
 import { hasClasses, useClasses } from "./classes";
 import { heapStart, heapWord } from "./host";
 
@@ -20,49 +22,71 @@ const BEGUN: u32 = 1;
 /** Bytes that a new heap needs: its own pages, its tables, and some to give. */
 const LEAST_BYTES: u32 = HEAP_BYTES + 8 * PAGE;
 
-/** How often a thread looks whether another has made the heap, before it gives up for now. */
-const LOOKS: u32 = 1 << 22;
+/** How often a thread looks whether another has made the heap, before it makes one itself. */
+const LOOKS: u32 = isDefined(SIM) ? 2 : 1 << 22;
 
 /** The heap that this thread has left, where the host tells the threads of their heap. */
 let left: usize = 0;
 
-/** The heap's address; makes or joins it. 0 if memory is gone, or all thread numbers are in use. */
+/** Whether this thread has a heap; makes or joins it. False, and heap_error says why: memory is gone, or 63 threads have joined. */
+export function hasOwnHeap(): bool {
+  return hasHeap() || (THREADS ? join() : makeFirst()) != 0;
+}
+
+/** The heap's address; makes or joins it, as hasOwnHeap does. 0: there is none. */
 export function startHeap(): usize {
-  if (!hasHeap() && !(THREADS ? join() : make())) return 0;
+  if (!hasOwnHeap()) return 0;
   if (!hasClasses()) useClasses();
   return heapBase();
 }
 
-/** Makes a heap in all memory from the guest's end on. */
-function make(): usize {
-  let end = (<usize>userSize()) << WASM_PAGE_SHIFT;
-  const base = heapStart() || end;
+/** The end of memory; 0: that of 4 GiB. */
+@inline
+function memoryEnd(): usize {
+  return (<usize>userSize()) << WASM_PAGE_SHIFT;
+}
+
+/** Makes a heap in the memory from `base` (0: none) to `end`, or if that is too little, in new memory, too. */
+function make(base: usize, end: usize): usize {
+  base = base || end;
   // The end of 4 GiB is 0, and so is its distance right, modulo 2^32.
   if ((end && end < base) || end - base < LEAST_BYTES) {
-    if (userGrow(1) < 0) return 0;
-    end += 1 << WASM_PAGE_SHIFT;
+    const page = userGrow(1);
+    if (page < 0) return fail(NO_MEMORY);
+    // Other code may have grown the memory since.
+    if ((<usize>page) << WASM_PAGE_SHIFT != end) base = (<usize>page) << WASM_PAGE_SHIFT;
+    end = (<usize>page + 1) << WASM_PAGE_SHIFT;
   }
   return createHeap(<u32>base, <u32>(end - base), PAGE_NUMBERS, true);
+}
+
+/** Makes a heap in all memory from the guest's end on. */
+function makeFirst(): usize {
+  return make(heapStart(), memoryEnd());
 }
 
 /** The same once for all threads of the guest. */
 function join(): usize {
   const word = heapWord();
-  if (!word) return left && attachHeap(left, 0) ? left : left ? 0 : make();
-  for (let looks = LOOKS; looks; looks--) {
+  if (!word) return left ? (attachHeap(left, 0) ? left : 0) : makeFirst();
+  let looks = LOOKS;
+  while (true) {
+    // Ordering: read before the word says BEGUN. Memory that grows from then on may be another maker's.
+    const end = memoryEnd();
     const seen = atomicLoad<u32>(word);
     if (seen > BEGUN) {
       if (attachHeap(<usize>seen, 0)) return <usize>seen;
-      // It may have ended (heap_exit).
+      // It may have ended (heap_exit): then the next one begins there.
       if (heap_error() != NO_HEAP) return 0;
     }
-    if (seen != BEGUN && compareExchange<u32>(word, seen, BEGUN)) {
-      const heap = make();
-      atomicStore<u32>(word, <u32>heap);
-      return heap;
-    }
+    if (seen == BEGUN ? --looks != 0 : !compareExchange<u32>(word, seen, BEGUN)) continue;
+    const heap = make(seen == BEGUN ? end : seen || heapStart(), end);
+    // Not 0 by a thread that did not begin: the memory where the other one makes its heap is still that one's.
+    if (!heap && seen == BEGUN) return 0;
+    if (compareExchange<u32>(word, BEGUN, <u32>heap) || !heap) return heap;
+    exitHeap();
   }
-  return 0;
+  return fail(BUSY);
 }
 
 /** Joins a heap that another instance in the same memory has made. */

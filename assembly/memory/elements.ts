@@ -31,7 +31,18 @@ import {
 } from "../base/layout";
 import { cacheIn, firstElement, groupShift, LINE, slabIn, stateCached, stateOf, summaryAt } from "./geometry";
 import { entryAt } from "./map";
-import { addTo, partialOf, slabCreate, slabPop, slabPush, sweep, SWEEP_SLABS, sweepSoon, sweptOf } from "./slab";
+import {
+  addTo,
+  isLastSlab,
+  partialOf,
+  slabCreate,
+  slabPop,
+  slabPush,
+  sweep,
+  SWEEP_SLABS,
+  sweepSoon,
+  sweptOf,
+} from "./slab";
 
 /** A refill that has got an element looks at no more slabs than this. */
 const REFILL_SLABS: u32 = 4;
@@ -108,37 +119,34 @@ function slabTake(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
   return got;
 }
 
-/** Takes up to `want` FREE elements of `slab`, lowest first, in `words` words of eight state bytes from `word` on. */
+/** Takes up to `want` FREE elements of `slab` in `words` words of eight state bytes from `word` on. */
 function takeFree(cache: Cache, slab: Slab, word: u32, words: u32, rounds: usize, want: u32): u32 {
   const stride = cache.stride;
-  const first = firstElement(slab);
-  let got: u32 = 0;
-  // State bytes run downwards, so index 0 is the highest byte of word 0. Bytes beyond the last element say NEVER.
-  for (const end = min(word + words, (slab.count + 7) >>> 3); word < end; word++) {
-    const states = statesOf(slab, word);
+  const cached = stateCached();
+  // State bytes run downwards, and elements upwards: this less a state byte's address times the stride is its element.
+  const base = firstElement(slab) + stateOf(slab, 0) * stride;
+  const start = rounds;
+  const full = rounds + (want << 3);
+  // Bytes beyond the last element say NEVER.
+  const last = changetype<usize>(slab) - (min(word + words, (slab.count + 7) >>> 3) << 3);
+  for (let at = changetype<usize>(slab) - (word << 3); at > last;) {
+    at -= 8;
+    const states = atomicLoad<u64>(at);
     // FREE is bit 5 without bits 6 and 7: in CACHED and LIVE, bit 5 is part of a thread's number.
     let found = states & STATES_FREE & ~((states >> 1) | (states >> 2));
     while (found) {
-      if (got == want) return got;
-      const lead = <u32>clz<u64>(found);
-      const index = (word << 3) + (lead >>> 3);
-      found ^= 0x8000000000000000 >> lead;
-      const state = stateOf(slab, index);
+      if (rounds == full) return want;
+      const state = at + ((<u32>ctz<u64>(found)) >>> 3);
+      found &= found - 1;
       // Loaded again by itself: an atomic load of eight bytes does not synchronise with a store of one byte.
       if (THREADS) atomicLoad<u8>(state);
-      store<u8>(state, stateCached());
-      store<u64>(rounds, (<u64>(first + index * stride)) | ((<u64>state) << 32));
+      store<u8>(state, cached);
+      store<u32>(rounds, <u32>(base - state * stride));
+      store<u32>(rounds, <u32>state, 4);
       rounds += 8;
-      got++;
     }
   }
-  return got;
-}
-
-/** The state bytes of elements 8 * word to 8 * word + 7, the lowest in the highest byte. */
-@inline
-function statesOf(slab: Slab, word: u32): u64 {
-  return atomicLoad<u64>(changetype<usize>(slab) - 8 - (word << 3));
+  return (<u32>(rounds - start)) >>> 3;
 }
 
 /**
@@ -153,20 +161,21 @@ export function slabReturn(cache: Cache, rounds: usize, top: usize): void {
   while (top > rounds) {
     const slab = slabIn(entryAt(load<u32>(top - 8)));
     const at = changetype<usize>(slab);
-    const shift = groupShift(slab.count);
+    const count = slab.count;
+    const shift = groupShift(count);
     announceSlab(at);
     let groups: u64 = 0;
-    let n: u32 = 0;
+    const start = top;
     do {
       const state = load<u32>(top - 4);
+      const index = <u32>(at - 1 - state);
       // The state bytes of the slab lie below it, within `count` bytes. Else the round is of another slab.
-      if (at - 1 - state >= slab.count) break;
+      if (index >= count) break;
       atomicStore<u8>(state, <u8>STATE_FREE);
-      groups |= (<u64>1) << ((at - 1 - state) >>> shift);
-      n++;
+      groups |= (<u64>1) << (index >>> shift);
       top -= 8;
     } while (top > rounds);
-    slabGive(cache, at, groups, n);
+    slabGive(cache, at, groups, (<u32>(start - top)) >>> 3);
   }
 }
 
@@ -195,7 +204,8 @@ function slabGive(cache: Cache, slab: usize, groups: u64, n: u32): void {
   if (now < SLAB_OUT) {
     addTo(cache, offsetof<Cache>("emptied"), 1);
     if (cache.backend == BACKEND_PAGES) sweepSoon(cache);
-    else if (cache.backend != BACKEND_BUMP) sweep(cache, partialOf(cache), sweptOf(cache), SWEEP_SLABS);
+    else if (cache.backend != BACKEND_BUMP && !isLastSlab(cache))
+      sweep(cache, partialOf(cache), sweptOf(cache), SWEEP_SLABS);
   }
 }
 

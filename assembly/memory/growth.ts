@@ -37,10 +37,10 @@ import { bitsSet, freeBefore, markRaw, runAllocHere, runFree, runFreed } from ".
 
 /**
  * For a run below 256 KiB the heap grows by an eighth of its size, but by 256 KiB to 16 MiB, so that n pages cost few
- * grows. For a longer run it grows by what the run lacks. A guest's malloc grows by an eighth for every run, since it has
+ * grows. For a longer run it grows by what the run lacks. A guest's malloc grows by a sixteenth for every run, since it has
  * runs of any length, and by 64 KiB at first, since small programs are many. GROW_LEAST and GROW_MOST are in Wasm pages.
  */
-const GROW_DIVISOR_SHIFT: u32 = 3;
+const GROW_DIVISOR_SHIFT: u32 = WITH_MALLOC ? 4 : 3;
 const GROW_LEAST: u32 = WITH_MALLOC ? 1 : 4;
 const GROW_MOST: u32 = 256;
 
@@ -76,7 +76,8 @@ export function runAlloc(pages: u32): u32 {
   } while (growMemory(pages));
   // Remembered only if the memory cannot grow for good: a fault or a refusal by the host may pass.
   if (h.faults) return 0;
-  if (!h.grows || atomicLoad<u32>(heapBase() + offsetof<Heap>("pages")) + PAGES_PER_WASM_PAGE > mostPages()) {
+  const has = atomicLoad<u32>(heapBase() + offsetof<Heap>("pages"));
+  if (!h.grows || !roomFor(has, userSize() * PAGES_PER_WASM_PAGE)) {
     atomicStore<u64>(noneAt, ((<u64>freed) << 32) | (<u64>pages));
   }
   return 0;
@@ -111,7 +112,7 @@ function roomFor(has: u32, end: u32): u32 {
 
 /**
  * Grows the memory by what the run lacks, as the free pages at the memory's end are its beginning, and by tables. With
- * `ahead` it grows by an eighth if the run is short, and makes more tables, in one block, for up to four times what the
+ * `ahead` it grows by a part of the heap if the run is short, and makes more tables, in one block, for up to four times what the
  * heap has: so few tables ever lie between free pages. Tables come from old memory if that has room in one piece, else
  * they are the beginning of the new memory.
  *
@@ -129,8 +130,8 @@ function extend(pages: u32, ahead: bool): bool {
   let more = (pages - tail + PAGES_PER_WASM_PAGE - 1) / PAGES_PER_WASM_PAGE;
   if (more > room) return false;
   if (ahead && (WITH_MALLOC || pages < GROW_LEAST * PAGES_PER_WASM_PAGE)) {
-    const eighth = min<u32>((has / PAGES_PER_WASM_PAGE) >>> GROW_DIVISOR_SHIFT, GROW_MOST);
-    more = min<u32>(room, max<u32>(more, max<u32>(GROW_LEAST, eighth)));
+    const part = min<u32>((has / PAGES_PER_WASM_PAGE) >>> GROW_DIVISOR_SHIFT, GROW_MOST);
+    more = min<u32>(room, max<u32>(more, max<u32>(GROW_LEAST, part)));
   }
   // The page up to which tables are needed: for the new pages, the tables themselves, and what rounding adds.
   let reach = end + min<u32>(room, more + (more >>> 7) + 1) * PAGES_PER_WASM_PAGE;

@@ -30,7 +30,7 @@ export function leafAt(address: usize): usize {
 /** The address of the entry, in its leaf, of the page that `address` is in. */
 @inline
 export function entryIn(leaf: usize, address: usize): usize {
-  return leaf + (((address >>> PAGE_SHIFT) & (LEAF_ENTRIES - 1)) << 3);
+  return leaf + ((address >>> (PAGE_SHIFT - 3)) & ((LEAF_ENTRIES - 1) << 3));
 }
 
 /** The address of the entry of the page that `address` is in; 0 if it has none. */

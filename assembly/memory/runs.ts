@@ -24,6 +24,7 @@ import {
   HEAP_BITS_ROOT,
   PAGE_NUMBERS,
   PAGE_SHIFT,
+  PAGES_PER_WASM_PAGE,
   RUN_OURS,
   TAG_RAW,
   WORD_SHIFT,
@@ -31,6 +32,7 @@ import {
   WORDS_PER_PAGE,
   WORDS_SHIFT,
 } from "../base/layout";
+import { userSize } from "../base/user";
 import { entryAt, entryPages, entryWrite } from "./map";
 
 /** The address of a word of free bits; 0 if the heap has no page in its 128 MiB. */
@@ -53,7 +55,9 @@ export function runFind(pages: u32, word: u32): u32 {
   let start: u32 = 0;
   let run: u32 = 0;
   let at: usize = 0;
-  for (; word < WORDS; word++, at += 8) {
+  // A page of bits covers 128 MiB, and most memories are shorter.
+  const end = min<u32>(WORDS, ((userSize() * PAGES_PER_WASM_PAGE - 1) >>> WORD_SHIFT) + 1);
+  for (; word < end; word++, at += 8) {
     if (!at || !(word & (WORDS_PER_PAGE - 1))) {
       at = bitsAt(word);
       if (!at) {

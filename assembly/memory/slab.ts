@@ -11,9 +11,19 @@
  * - `slabs` and `capacity` of a cache are the sums over its slabs, and capacity <= maxNr (checkCache).
  *
  * An empty slab goes back to pages when a search for such slabs comes by. The search takes a few steps each time a slab
- * becomes empty; it visits all slabs when memory is short, in heap_trim, and when the pool has closed.
+ * becomes empty, unless it is its cache's last one; it visits all slabs when memory is short, in heap_trim, and when the pool
+ * has closed.
  */
-import { atomicAdd, atomicLoad, atomicStore, compareExchange, DEBUG, guess, THREADS } from "../base/atomics";
+import {
+  atomicAdd,
+  atomicLoad,
+  atomicStore,
+  compareExchange,
+  DEBUG,
+  guess,
+  MALLOC_ALONE,
+  THREADS,
+} from "../base/atomics";
 import { heapBase, selfNumber } from "../base/instance";
 import { announceCounting, announceRunDone, announceSlab, runClaim } from "../base/intent";
 import { DEAD } from "../base/guarded";
@@ -24,6 +34,7 @@ import {
   Epoch,
   Heap,
   PAGE_SHIFT,
+  Pool,
   Slab,
   SLAB_HEADER,
   SLAB_KEPT,
@@ -235,6 +246,20 @@ export function isSweepDue(cache: Cache): bool {
 @inline
 export function slabsEmptied(cache: Cache): u32 {
   return atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("emptied"));
+}
+
+/**
+ * Whether an empty slab is the only one of a pool's cache: while that is in use it stays, since the next alloc would make it
+ * again. Not of an old epoch, nor while faults are ordered: reclaim would find it, and serve the call that is to be refused.
+ *
+ * Ordering: the slab is on its stack, then the pool's epoch is read; a reshape stores the epoch, then searches the slabs.
+ */
+@inline
+export function isLastSlab(cache: Cache): bool {
+  const pool = cache.pool;
+  if (!pool || atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("slabs")) != 1) return false;
+  if (MALLOC_ALONE) return true;
+  return atomicLoad<u32>(pool + offsetof<Pool>("epoch")) == changetype<u32>(cache) && !changetype<Pool>(pool).faults;
 }
 
 /** Whether a cache has so few slabs that a search may visit all whenever one becomes empty. */

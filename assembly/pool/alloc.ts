@@ -5,44 +5,70 @@
  * first, and refuses if a waiter is left. Otherwise 0 means that the reserve was empty at some instant of the call
  * (reserveTake).
  *
- * The slow path costs a batch from the slabs, or a new slab; reclaim, a look at each pool and arena. Waits for no
+ * The slow path costs a batch from the slabs, or a new slab; reclaim, which a pool with maxNr elements does without, a
+ * look at each pool and arena. Waits for no
  * thread: reclaim only tries the lock, and a refill that finds all slabs in other threads' hands looks again for some
  * microseconds, then goes on.
  */
-import { atomicLoad, DEBUG, THREADS } from "../base/atomics";
+import { atomicLoad, DEBUG, MALLOC_ALONE, THREADS } from "../base/atomics";
 import { CLOSED, fail } from "../base/error";
-import { Magazine, ROUND } from "../base/layout";
+import { Epoch, Magazine, ROUND } from "../base/layout";
 import { userFill } from "../base/user";
-import { dress } from "../debug/trace";
-import { recallCached, syncGate } from "./gate";
-import { flushAndServe, serve, serveOrFinish, takeReserved } from "./handoff";
+import { asks, dress } from "../debug/trace";
+import { sampledOf } from "./epoch";
+import { isOpenToAllocs, recallCached, syncGate } from "./gate";
+import { flushAndServe, serve, serveOrFinish, takeReserved, takeSampled } from "./handoff";
 import { handOut, popRound, refill } from "./magazine";
 import { elementSize, failAlloc, isClosed, isWaiting, notePeak, poolOf, roundsIn } from "./pool";
 import { drain } from "./quarantine";
 import { reclaimFor } from "./reclaim";
+import { beginSampling } from "./resize";
+import { isDue, planSample } from "./sample";
 
 /** An element, not zeroed; 0 if backend and reserve are empty. The hit path, also for guests compiled with the core. */
 @inline
 export function allocInline(m: Magazine): usize {
   const top = m.top;
-  if (top > atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("allocLimit"))) return popRound(m, top);
-  return allocSlow(m, 1);
+  if (top > atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("allocLimit")) && !isDue(m)) {
+    return popRound(m, top);
+  }
+  return DEBUG && isDue(m) && asks() ? 0 : allocSlow(m, 1);
+}
+
+/** A guarded element, in place of one of the pool's own, and the next sample planned; 0: see takeSampled. */
+function allocSample(m: Magazine): usize {
+  if (!changetype<usize>(sampledOf(m.epoch))) beginSampling(m);
+  const element = allocSampled(m);
+  planSample(m);
+  return element;
+}
+
+function allocSampled(m: Magazine): usize {
+  const element = takeSampled(m);
+  if (!element) return 0;
+  dress(element);
+  m.allocs++;
+  return handOut(m, element);
 }
 
 /** `want`: how many elements the caller is going to take, this one included. */
 export function allocSlow(m: Magazine, want: u32): usize {
-  const pool = poolOf(m);
-  syncGate(m);
-  if (isClosed(pool)) {
-    if (THREADS) serveOrFinish(m);
-    return fail(CLOSED);
-  }
-  if (THREADS && isWaiting(pool)) {
-    serve(m);
-    if (isWaiting(pool)) return <usize>refuseAlloc(m);
+  // While the gate is open nothing but the empty magazine asks for the slow path.
+  if (!isOpenToAllocs(m)) {
+    const pool = poolOf(m);
     syncGate(m);
+    if (isClosed(pool)) {
+      if (THREADS) serveOrFinish(m);
+      return fail(CLOSED);
+    }
+    if (THREADS && isWaiting(pool)) {
+      serve(m);
+      if (isWaiting(pool)) return <usize>refuseAlloc(m);
+      syncGate(m);
+    }
   }
-  let element = fromMagazine(m, want);
+  let element: usize = DEBUG && isDue(m) ? allocSample(m) : 0;
+  if (!element) element = fromMagazine(m, want);
   if (element) return element;
   element = takeReserved(m);
   if (element) {
@@ -50,15 +76,26 @@ export function allocSlow(m: Magazine, want: u32): usize {
     if (DEBUG) dress(element);
     return handOut(m, element);
   }
-  if (reclaimFor(m)) element = fromMagazine(m, want);
+  if (mayHaveMore(m) && reclaimFor(m)) element = fromMagazine(m, want);
   return element || <usize>refuseAlloc(m);
+}
+
+/**
+ * Whether memory that others return can help: not a pool that has maxNr elements. So what its allocs cost does not
+ * depend on the other pools.
+ */
+function mayHaveMore(m: Magazine): bool {
+  const epoch = changetype<Epoch>(m.epoch);
+  return MALLOC_ALONE || atomicLoad<u32>(m.epoch + offsetof<Epoch>("capacity")) != epoch.maxNr;
 }
 
 /** An element of the magazine, which is refilled if it is empty; 0 if the backend has none. */
 function fromMagazine(m: Magazine, want: u32): usize {
   if (!roundsIn(m)) {
     notePeak(poolOf(m));
-    if (!refill(m, want, poolOf(m).faults ? 1 : -1) && !(DEBUG && drain(poolOf(m)) && refill(m, 1, 1))) return 0;
+    if (!refill(m, want, poolOf(m).faults ? 1 : -1) && !(DEBUG && drain(poolOf(m)) && refill(m, 1, 1))) {
+      return DEBUG ? allocSampled(m) : 0;
+    }
   }
   if (DEBUG) dress(load<u32>(m.top - ROUND));
   const element = popRound(m, m.top);

@@ -10,20 +10,25 @@
  * A bulk free first marks its elements (markBulk), which finds an element that is named twice, then frees them.
  * `transit` of the Thread counts the marks, so that they are taken back if the thread dies (reapCached).
  */
-import { atomicLoad, atomicStore, CHECKED, THREADS } from "../base/atomics";
+import { atomicLoad, atomicStore, CHECKED, DEBUG, THREADS } from "../base/atomics";
 import { CLOSED, fail } from "../base/error";
 import { heap, selfNumber } from "../base/instance";
 import { countMarks } from "../base/intent";
-import { Magazine, MAX_THREADS, PAGE_SHIFT, ROUND, STATE_LIVE, STATE_MARK } from "../base/layout";
+import { Magazine, MAX_THREADS, PAGE_SHIFT, ROUND, Slab, STATE_LIVE, STATE_MARK } from "../base/layout";
 import { userLoad, userStore } from "../base/user";
+import { asks } from "../debug/trace";
 import { firstElement, slabIn, stateIn, stateOf } from "../memory/geometry";
-import { entryAt, entryIn, leafAt } from "../memory/map";
+import { entryAt } from "../memory/map";
 import { allocSlow, refuseAlloc } from "./alloc";
-import { checkFree, DOUBLE_FREE, FREED, FREED_LAST, refusal } from "./element";
-import { freeSlow } from "./free";
+import { ASKS, checkFree, DOUBLE_FREE, FREED, FREED_LAST, NOT_STORED, refusal } from "./element";
+import { asksFor, freeSlow } from "./free";
 import { flushAndServe } from "./handoff";
-import { batch, cachedBy, flush } from "./magazine";
+import { cachedBy, flush } from "./magazine";
 import { current, isClosed, isWaiting, magazineAt, poolOf, roundsIn, tableLength } from "./pool";
+import { untilSample } from "./sample";
+
+/** The bits that tell LIVE with a mark. */
+const MARKED: u32 = STATE_LIVE | STATE_MARK;
 
 /** How often a bulk alloc tries beside others, and how often it looks whether those have ended. */
 const BULK_TRIES: u32 = isDefined(SIM) ? 8 : 16;
@@ -89,7 +94,7 @@ function tryBulk(m: Magazine, array: usize, count: u32): bool {
     if (!element) {
       while (at > array) {
         // Another thread has closed the pool, and this element was its last: magazine and pool are gone.
-        if (freeSlow(m, userLoad((at -= 4))) == FREED_LAST) return <bool>fail(CLOSED);
+        if (freeSlow(m, userLoad((at -= 4))) == FREED_LAST && THREADS) return <bool>fail(CLOSED);
       }
       // A failed bulk alloc leaves the statistics as they were.
       m.allocs = allocs;
@@ -111,9 +116,10 @@ function popRounds(m: Magazine, at: usize, end: usize): usize {
   let top = m.top;
   const limit = atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("allocLimit"));
   if (top <= limit) return at;
-  const n = min<u32>((<u32>(end - at)) >>> 2, <u32>(top - limit) / ROUND);
+  let n = min<u32>((<u32>(end - at)) >>> 2, <u32>(top - limit) / ROUND);
+  if (DEBUG) n = min(n, untilSample(m));
   const stop = at + (n << 2);
-  const live = m.liveState;
+  const live = THREADS ? m.liveState : STATE_LIVE;
   m.top = top - n * ROUND;
   m.allocs += n;
   for (; at < stop; at += 4) {
@@ -132,7 +138,7 @@ export function markBulk(m: Magazine, array: usize, count: u32, mark: bool): u32
   countMarks(mark ? count : -count);
   const end = array + (count << 2);
   for (let at = array; at < end; at += 4) {
-    at = changeMarks(m, at, end, mark, 0, 0);
+    at = changeStates(m, at, end, MARKED, mark ? STATE_LIVE : MARKED, 0);
     if (at == end) break;
     const element = userLoad(at);
     if (!element || setMark(m, element, mark) || !mark) continue;
@@ -145,31 +151,38 @@ export function markBulk(m: Magazine, array: usize, count: u32, mark: bool): u32
 }
 
 /**
- * Sets or clears marks from `at` on to before `end`, of elements of the magazine's epoch, with every check of freeInEntry.
- * Returns the first word that is another address, or whose mark is not to be changed; or `end`. Writes their rounds from
- * `round` on to before `limit`.
+ * Changes the state bytes of elements from `at` on to before `end`: those of the magazine's epoch whose `mask`ed byte is
+ * `expected`. With a `round`, they become CACHED, and it writes their rounds from there on; with 0, it sets or clears their
+ * marks. Returns the first word that is any other address; or `end`.
+ *
+ * The page map is read once for a run of elements of one slab: an index below the slab's `count` says that the address is
+ * its element's. While one of them is this thread's to free, the slab stays.
  */
-function changeMarks(m: Magazine, at: usize, end: usize, mark: bool, round: usize, limit: usize): usize {
-  const epoch = <u32>m.epoch;
+function changeStates(m: Magazine, at: usize, end: usize, mask: u32, expected: u32, round: usize): usize {
+  const cached = cachedBy(m);
   const inverse = m.inverse;
   const shift = m.shift;
-  const indexEnd = m.indexEnd;
-  const expected: u32 = mark ? STATE_LIVE : STATE_LIVE | STATE_MARK;
+  let slab = changetype<Slab>(<usize>0);
+  let count: u32 = 0;
   for (; at < end; at += 4) {
     const element = userLoad(at);
-    const leaf = leafAt(element);
-    if (!leaf) break;
-    const entry = entryIn(leaf, element);
-    if (load<u32>(entry) != epoch) break;
-    const slab = slabIn(entry);
-    const index = rotr<u32>(<u32>(element - firstElement(slab)) * inverse, shift);
-    if (index >= indexEnd) break;
+    let index = rotr<u32>(<u32>(element - firstElement(slab)) * inverse, shift);
+    if (index >= count) {
+      const entry = entryAt(element);
+      if (!entry || load<u32>(entry) != <u32>m.epoch) break;
+      slab = slabIn(entry);
+      count = slab.count;
+      index = rotr<u32>(<u32>(element - firstElement(slab)) * inverse, shift);
+      if (index >= count) break;
+    }
     const state = stateOf(slab, index);
     const byte: u32 = load<u8>(state);
-    if ((byte & (STATE_LIVE | STATE_MARK)) != expected) break;
-    store<u8>(state, byte ^ STATE_MARK);
-    if (round < limit) store<u64>(round, (<u64>element) | ((<u64>state) << 32));
-    round += ROUND;
+    if ((byte & mask) != expected) break;
+    if (round) {
+      store<u8>(state, cached);
+      store<u64>(round, (<u64>element) | ((<u64>state) << 32));
+      round += ROUND;
+    } else store<u8>(state, byte ^ STATE_MARK);
   }
   return at;
 }
@@ -182,26 +195,39 @@ function freeLimitOf(m: Magazine): usize {
 
 /**
  * Frees the elements in an array of `count` words, all or none: FREED, FREED_LAST, or why the first is refused that may not
- * be freed or is named twice. Where all fit the magazine, one look at each element marks it and writes its round.
+ * be freed or is named twice.
+ *
+ * The elements that this thread has allocated, and for which the magazine has room, become CACHED at the first look, so one
+ * that is named again is found; they become rounds once all others are marked.
+ *
+ * The array may be the last words of the magazine itself, if twice as many are free: a round is written only over words that
+ * have been read. NOT_STORED then says that not all are such elements, and nothing has changed: the slow path may move the
+ * magazine.
  */
 export function freeAll(m: Magazine, array: usize, count: u32): i32 {
-  const top = m.top;
-  const limit = freeLimitOf(m);
   const end = array + (count << 2);
-  countMarks(count);
-  const stop = changeMarks(m, array, end, true, top, limit);
-  const marked = (<u32>(stop - array)) >>> 2;
-  if (stop == end && top + count * ROUND <= limit) {
-    pushRounds(m, top, count);
-    countMarks(-count);
-    return FREED;
+  const top = m.top;
+  const live = THREADS ? m.liveState : STATE_LIVE;
+  const stop = changeStates(m, array, roomIn(m, array, end), 0xff, live, top);
+  const round = top + ((stop - array) << 1);
+  const rest = (<u32>(end - stop)) >>> 2;
+  const isWithin = array - m.first < m.capacity * ROUND;
+  const isAsked = DEBUG && asksForAny(m, stop, end);
+  const good = isWithin || isAsked ? 0 : markBulk(m, stop, rest, true);
+  if (good == rest) {
+    m.top = round;
+    return freeBulk(m, stop, rest);
   }
-  countMarks(marked - count);
-  const rest = count - marked;
-  const good = markBulk(m, stop, rest, true);
-  if (good == rest) return freeBulk(m, array, count);
-  markBulk(m, array, marked, false);
-  return checkFree(m, userLoad(stop + (good << 2))) || DOUBLE_FREE;
+  for (let at = top; at < round; at += ROUND) store<u8>(load<u32>(at, 4), live);
+  if (isAsked) return ASKS;
+  return isWithin ? NOT_STORED : checkFree(m, userLoad(stop + (good << 2))) || DOUBLE_FREE;
+}
+
+/** Whether one of the elements in an array is guarded, and the host wants to hear of its free first. */
+function asksForAny(m: Magazine, at: usize, end: usize): bool {
+  if (!asks()) return false;
+  while (at < end && !asksFor(m, userLoad(at))) at += 4;
+  return at < end;
 }
 
 /** Frees the elements in an array of `count` words, which markBulk has marked. FREED, or FREED_LAST. */
@@ -209,25 +235,22 @@ export function freeBulk(m: Magazine, array: usize, count: u32): i32 {
   let result = FREED;
   for (const end = array + (count << 2); array < end && result != FREED_LAST;) {
     const top = m.top;
-    const limit = freeLimitOf(m);
-    const room = top < limit ? (<u32>(limit - top)) >>> 1 : 0;
-    const stop = changeMarks(m, array, min<usize>(end, array + room), false, top, limit);
-    pushRounds(m, top, (<u32>(stop - array)) >>> 2);
+    const stop = changeStates(m, array, roomIn(m, array, end), MARKED, MARKED, top);
+    m.top = top + ((stop - array) << 1);
     array = stop;
     if (array == end || hasMadeRoom(m, (<u32>(end - array)) >>> 2)) continue;
     result = freeSlow(m, userLoad(array));
     array += 4;
   }
   countMarks(-count);
-  return result == FREED_LAST ? result : FREED;
+  return i32(result == FREED_LAST);
 }
 
-/** Frees the `n` elements whose rounds stand from `top`, the magazine's, on. A thread that dies leaves some CACHED, no rounds. */
-function pushRounds(m: Magazine, top: usize, n: u32): void {
-  const cached = cachedBy(m);
-  const end = top + n * ROUND;
-  for (let round = top; round < end; round += ROUND) store<u8>(load<u32>(round, 4), cached);
-  m.top = end;
+/** The end of the part of an array, up to `end`, for which the magazine has room. */
+@inline
+function roomIn(m: Magazine, array: usize, end: usize): usize {
+  const limit = freeLimitOf(m);
+  return m.top < limit ? min(end, array + ((limit - m.top) >>> 1)) : array;
 }
 
 /**
@@ -236,11 +259,11 @@ function pushRounds(m: Magazine, top: usize, n: u32): void {
  * sees it.
  */
 function hasMadeRoom(m: Magazine, n: u32): bool {
-  const rounds = roundsIn(m);
-  if (!rounds || m.top != freeLimitOf(m)) return false;
-  flush(m, min(rounds, max(n, batch(m))));
+  if (m.top != freeLimitOf(m)) return false;
+  const rounds = min(roundsIn(m), n);
+  flush(m, rounds);
   if (THREADS && isWaiting(poolOf(m))) flushAndServe(m);
-  return true;
+  return rounds != 0;
 }
 
 /** Sets or clears the mark of an outstanding element. False: it is not outstanding, or the mark is as it shall be. */

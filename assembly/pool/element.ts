@@ -31,6 +31,9 @@ export const INVALID_ADDRESS: i32 = -5;
 /** External backend: the host takes its element and returns the box (returnBox), which is still outstanding. */
 export const NOT_STORED: i32 = 2;
 
+/** A debug heap's, where a host asks for it: the host says from where it frees this element, then calls again. */
+export const ASKS: i32 = 3;
+
 /** FREED if a free of this address would succeed, else the code with which it would be refused. */
 export function checkFree(m: Magazine, element: usize): i32 {
   return refusal(m, entryAt(element), element);

@@ -15,7 +15,7 @@
  */
 import { atomicLoad, atomicStore, compareExchange, DEBUG } from "../base/atomics";
 import { beginThreadTransit, endThreadTransit } from "../base/intent";
-import { BACKEND_EXTERNAL, ENDED, Epoch, Magazine, Pool } from "../base/layout";
+import { BACKEND_EXTERNAL, Cache, ENDED, Epoch, Magazine, Pool } from "../base/layout";
 import { guardFor } from "../debug/trace";
 import { elementReturn } from "../memory/elements";
 import { cacheInit, stateIn } from "../memory/geometry";
@@ -24,8 +24,12 @@ import { recordAlloc } from "../memory/records";
 import { slabSweepAll } from "../memory/slab";
 import { giveCached } from "./magazine";
 import { current, firstEpoch, isClosed, magazineAt, poolOf, tableLength, wordOf } from "./pool";
-import { drain } from "./quarantine";
+import { drain, makeQuarantine } from "./quarantine";
 import { makeSlots, reserveTake, reserveTrim, setMinNr } from "./reserve";
+import { sampleRate } from "./sample";
+
+/** With a backend: the elements are guarded, although those of the pool are not. */
+const GUARDED: u32 = 1 << 31;
 
 /**
  * A new epoch, in the pool's list but not yet current, with an empty reserve of minNr slots; null if memory is gone or
@@ -39,7 +43,10 @@ export function makeEpoch(pool: Pool, size: u32, align: u32, minNr: u32, maxNr: 
   const epoch = changetype<Epoch>(at);
   if (!at) return epoch;
   if (DEBUG) {
-    epoch.guard = backend == BACKEND_EXTERNAL ? 0 : guardFor(size);
+    const isGuarded = backend & GUARDED || (backend != BACKEND_EXTERNAL && !sampleRate());
+    backend &= ~GUARDED;
+    epoch.guard = isGuarded ? guardFor(size) : 0;
+    atomicStore<u32>(at + offsetof<Epoch>("sampled"), 0);
     cacheInit(epoch, size + epoch.guard, align);
   } else cacheInit(epoch, size, align);
   epoch.maxNr = maxNr;
@@ -63,14 +70,43 @@ export function makeEpoch(pool: Pool, size: u32, align: u32, minNr: u32, maxNr: 
   return epoch;
 }
 
+/** Makes the epoch of an epoch's sampled elements, for the pool's resizer. The pool has none if memory is gone. */
+export function makeSampled(pool: Pool, epoch: Epoch): void {
+  const sampled = makeEpoch(pool, epoch.size, epoch.align, 0, -1, epoch.backend | GUARDED);
+  if (!changetype<usize>(sampled)) return;
+  if (!pool.quarantine) makeQuarantine(pool, sampled, true);
+  // Ordering: complete before other threads take from it.
+  atomicStore<u32>(changetype<usize>(epoch) + offsetof<Epoch>("sampled"), changetype<u32>(sampled));
+}
+
+/** The epoch of an epoch's sampled elements; null: it has none. */
+@inline
+export function sampledOf(epoch: usize): Epoch {
+  return changetype<Epoch>(<usize>atomicLoad<u32>(epoch + offsetof<Epoch>("sampled")));
+}
+
+/** Whether an epoch is that of the current one's sampled elements. */
+@inline
+export function isSampledNow(pool: Pool, epoch: Cache): bool {
+  return DEBUG && changetype<Cache>(sampledOf(changetype<usize>(current(pool)))) == epoch;
+}
+
 /** Whether an epoch is over and its record may serve another: it has no slab, and no magazine names it (adoptEpoch). */
 function isReusable(pool: Pool, epoch: Epoch): bool {
+  if (DEBUG && isSampledNow(pool, epoch)) return false;
   if (epoch == current(pool) || !isVacant(epoch)) return false;
   for (let thread: u32 = 0; thread < tableLength(pool); thread++) {
     const m = magazineAt(pool, thread);
     if (m && <usize>atomicLoad<u32>(m + offsetof<Magazine>("epoch")) == changetype<usize>(epoch)) return false;
+    if (DEBUG && m && isSampledBy(changetype<Magazine>(m), epoch)) return false;
   }
   return true;
+}
+
+/** Whether an epoch is that of the sampled elements of the epoch that a magazine names. */
+function isSampledBy(m: Magazine, epoch: Epoch): bool {
+  const named = <usize>atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("epoch"));
+  return named != 0 && sampledOf(named) == epoch;
 }
 
 /** Sets `capacity` to ENDED if the epoch, which is over or of a closed pool, has no slab; whether it is ENDED. */
@@ -93,6 +129,8 @@ export function endEpoch(epoch: Epoch): void {
   setMinNr(epoch, 0);
   reserveTrim(epoch);
   slabSweepAll(epoch);
+  const sampled = DEBUG ? sampledOf(changetype<usize>(epoch)) : changetype<Epoch>(0);
+  if (DEBUG && changetype<usize>(sampled)) slabSweepAll(sampled);
 }
 
 /** Ends all epochs but the current one: for a thread that died while it made or ended one. */

@@ -7,21 +7,21 @@
  * again: see handoff.ts.
  *
  * A refused free changes nothing; `refusal` in element.ts decides, src/pool/errors.ts has the words. Two threads that
- * free one element at the same instant are found in the checked build alone. The hit path costs some 80 Wasm
+ * free one element at the same instant are found in the checked build alone. The hit path costs some 90 Wasm
  * instructions; else a batch returns to slabs, or the wait queue is read. Allocates no memory unless a waiter is
  * queued, waits for no thread.
  */
 import { atomicLoad, CHECKED, compareExchange, DEBUG, THREADS } from "../base/atomics";
-import { Epoch, Magazine, Pool, STATE_LIVE } from "../base/layout";
-import { strip } from "../debug/trace";
+import { Epoch, Magazine, Pool, Slab, STATE_LIVE } from "../base/layout";
+import { asks, strip } from "../debug/trace";
 import { cacheIn, firstElement, slabIn, stateAt, stateIn, stateOf } from "../memory/geometry";
 import { entryAt, entryIn, leafAt } from "../memory/map";
 import { hasFewSlabs, isSweepDue, slabsEmptied } from "../memory/slab";
-import { checkFree, DOUBLE_FREE, FREED, FREED_LAST, NOT_STORED, refusal } from "./element";
+import { ASKS, checkFree, DOUBLE_FREE, FREED, FREED_LAST, NOT_STORED, refusal } from "./element";
 import { tryEnd } from "./epoch";
 import { clearShort, syncGate } from "./gate";
 import { flushAndServe, giveToReserve, handOver, storeFreed } from "./handoff";
-import { cachedBy, handOut, isExternal, pushRound } from "./magazine";
+import { cachedBy, handOut, isExternal, makeRoom, pushRound } from "./magazine";
 import { isClosed, isShort, isWaiting, poolOf, roundsIn } from "./pool";
 import { drain, holdBack } from "./quarantine";
 import { closeHandle } from "./teardown";
@@ -42,23 +42,60 @@ export function freeInline(m: Magazine, element: usize): i32 {
   return leaf ? freeInEntry(m, entryIn(leaf, element), element) : freeSlow(m, element);
 }
 
+/** Whether an element is guarded, and the host wants to hear of its free first. */
+export function asksFor(m: Magazine, element: usize): bool {
+  const entry = entryAt(element);
+  return asks() && !refusal(m, entry, element) && changetype<Epoch>(cacheIn(entry)).guard != 0;
+}
+
 /** The same with the page map's entry of the address. */
 @inline
 export function freeInEntry(m: Magazine, entry: usize, element: usize): i32 {
-  if (load<u32>(entry) == <u32>m.epoch) {
-    const slab = slabIn(entry);
-    const index = rotr<u32>(<u32>(element - firstElement(slab)) * m.inverse, m.shift);
-    if (index < m.indexEnd) {
-      const state = stateOf(slab, index);
-      if (load<i8>(state) < 0) {
-        const top = m.top;
-        if (top < atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("freeLimit"))) {
-          pushRound(m, top, element, state);
-          return FREED;
-        }
+  // Epoch and slab, and the magazine's inverse and shift, by one load each: loads are what the hit path waits for.
+  const word = load<u64>(entry);
+  if (<u32>word != <u32>m.epoch) return freeOther(m, element);
+  return freeInSlab(m, changetype<Slab>(<usize>(word >> 32)), element);
+}
+
+/** The same with the slab of the address, which is of the magazine's epoch. */
+@inline
+export function freeInSlab(m: Magazine, slab: Slab, element: usize): i32 {
+  const division = load<u64>(changetype<usize>(m) + offsetof<Magazine>("inverse"));
+  const index = rotr<u32>(<u32>(element - firstElement(slab)) * <u32>division, <u32>(division >> 32));
+  if (index < m.indexEnd) {
+    const state = stateOf(slab, index);
+    if (load<i8>(state) < 0) {
+      const top = m.top;
+      const limit = atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("freeLimit"));
+      if (top < limit) {
+        pushRound(m, top, element, state);
+        return FREED;
       }
+      if (top == limit && top != m.first) return freeFull(m, element, state);
     }
   }
+  return freeOther(m, element);
+}
+
+/** The same off the hit path. */
+@inline
+function freeOther(m: Magazine, element: usize): i32 {
+  return DEBUG && asksFor(m, element) ? ASKS : freeSlow(m, element);
+}
+
+/**
+ * The same where all is well but for a full magazine.
+ *
+ * Ordering: rounds return to their slabs, then the gate is read again; a thread that waits or closes the pool shuts the gate,
+ * then searches the slabs. So that thread finds them, or this one sees the gate shut, and serves.
+ */
+function freeFull(m: Magazine, element: usize, state: usize): i32 {
+  makeRoom(m);
+  if (!THREADS || m.top < atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("freeLimit"))) {
+    pushRound(m, m.top, element, state);
+    return FREED;
+  }
+  if (isWaiting(poolOf(m))) flushAndServe(m);
   return freeSlow(m, element);
 }
 
@@ -72,9 +109,15 @@ export function freeSlow(m: Magazine, element: usize): i32 {
   const epoch = cacheIn(entry);
   const wasClosed = isClosed(poolOf(m));
   const emptied = slabsEmptied(epoch);
-  const state = stateIn(entry, element);
+  let state = stateIn(entry, element);
   // refusal has found the usual double free; this finds two frees at the same instant.
   if (CHECKED || DEBUG) {
+    if (DEBUG) {
+      // Since the first look the other thread may have freed it, and its slab may be gone.
+      const gone = refusal(m, entry, element);
+      if (gone) return gone;
+      state = stateIn(entry, element);
+    }
     const live = atomicLoad<u8>(state);
     if (!(live & STATE_LIVE) || !compareExchange<u8>(state, live, <u8>cachedBy(m))) return DOUBLE_FREE;
   } else store<u8>(state, cachedBy(m));

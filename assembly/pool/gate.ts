@@ -44,7 +44,14 @@ import { missing } from "./reserve";
  */
 export function markShort(pool: Pool): void {
   atomicStore<u32>(wordOf(pool, offsetof<Pool>("short")), nextSequence(pool));
-  shutGates(pool);
+  if (!THREADS) return shutGates(pool);
+  // A gate that is shut to frees stays as it is: a store would take its line from its thread, and send an alloc the slow
+  // way. Ordering: `short`, then the gate is read; syncGate stores the gate, then reads `short`.
+  for (let thread: u32 = 0; thread < tableLength(pool); thread++) {
+    const m = magazineAt(pool, thread);
+    if (m && atomicLoad<u32>(m + offsetof<Magazine>("freeLimit")))
+      atomicStore<u64>(m + offsetof<Magazine>("allocLimit"), GATE_SHUT);
+  }
 }
 
 /** Makes the next call of every thread in this pool take the slow path. The caller has stored the reason. */
@@ -53,6 +60,12 @@ export function shutGates(pool: Pool): void {
     const m = magazineAt(pool, thread);
     if (m) atomicStore<u64>(m + offsetof<Magazine>("allocLimit"), GATE_SHUT);
   }
+}
+
+/** Whether the gate lets allocs through: then the magazine's being empty is all that can keep one from the hit path. */
+@inline
+export function isOpenToAllocs(m: Magazine): bool {
+  return atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("allocLimit")) == <u32>m.first;
 }
 
 /** The gate that the pool's conditions allow a magazine. */

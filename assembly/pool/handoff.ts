@@ -6,7 +6,7 @@
  * waiter was served or cancelled meanwhile. A held element is CACHED by its thread and no round (magazine.ts); a
  * handed-over element stays CACHED by the thread that handed it over until its waiter fetches it (endWait).
  *
- * No wake-up is lost. A waiter stores WAITING, then sets the pool's `waiting` and recalls what is cached, then searches
+ * No wake-up is lost. A waiter stores `end` and WAITING, then sets the pool's `waiting` and recalls what is cached, then searches
  * (beginWait). A freeing thread publishes its element in the reserve or its slab, then reads `waiting`. At least one of
  * them sees the other. An element that goes into a magazine meanwhile returns with the recall: see gate.ts. hasWaiter
  * clears `waiting` only if it has not changed since before the queue was found empty.
@@ -14,35 +14,43 @@
  * Invariants (checkPool of inspect/check.ts): rounds + handed-over elements = CACHED elements; no waiter waits while
  * the reserve has an element.
  *
- * A notification is sent by giveWaiter (an element, or the close) and wakeAllWaiters (a reap) alone. serve runs in a
+ * A notification is sent by giveWaiter (an element) and wakeAll (the close, a reap) alone. serve runs in a
  * slow alloc or free, and when a thread waits, resizes, reclaims, refreshes, is idle or leaves. The nudge of gate.ts
  * wakes idle threads, so that they serve.
  *
- * Costs a look at the Waiters of each magazine of the pool, only while `waiting` is set. Waits for no thread, and never
+ * Costs a look at each magazine of the pool and its Waiters in use, only while `waiting` is set. Waits for no thread, and never
  * sleeps.
  */
-import { atomicAdd, atomicLoad, atomicNotify, atomicStore, compareExchange, DEBUG } from "../base/atomics";
+import {
+  atomicAdd,
+  atomicLoad,
+  atomicNotify,
+  atomicStore,
+  compareExchange,
+  DEBUG,
+  THREADS,
+  WAITS,
+} from "../base/atomics";
 import { selfNumber } from "../base/instance";
 import { beginThreadTransit, endThreadTransit } from "../base/intent";
-import {
-  Cache,
-  Epoch,
-  Magazine,
-  Pool,
-  ROUND,
-  STATE_LIVE,
-  Waiter,
-  WAITERS,
-  WAITING,
-  WOKEN_CLOSED,
-} from "../base/layout";
-import { elementReturn } from "../memory/elements";
+import { Cache, Epoch, Magazine, Pool, ROUND, STATE_LIVE, Waiter, WAITING, WOKEN_CLOSED } from "../base/layout";
+import { elementReturn, elementTake } from "../memory/elements";
 import { cacheIn, stateAt, stateCached, stateIn } from "../memory/geometry";
 import { entryAt } from "../memory/map";
 import { slabSweepOld } from "../memory/slab";
-import { tryEnd } from "./epoch";
+import { isSampledNow, sampledOf, tryEnd } from "./epoch";
 import { clearShort, markShort, syncGate } from "./gate";
-import { beginTransit, endTransit, giveCached, isExternal, makeRoom, pushRound, refill } from "./magazine";
+import {
+  beginTransit,
+  beginTransitAt,
+  endTransit,
+  endTransitAt,
+  giveCached,
+  isExternal,
+  makeRoom,
+  pushRound,
+  refill,
+} from "./magazine";
 import {
   current,
   isClosed,
@@ -54,6 +62,7 @@ import {
   poolOf,
   roundsIn,
   tableLength,
+  takenAt,
   wordOf,
 } from "./pool";
 import { drain } from "./quarantine";
@@ -62,14 +71,23 @@ import { reservePut, reserveTake } from "./reserve";
 /** The half of a waiter's word that has its sequence number. */
 const SEQUENCE: u64 = ~(<u64>0xffffffff);
 
-/** The waiter with the lowest sequence number: its address | its sequence number << 32. 0 if there is none. */
+/** The end of the Waiters of a thread that may be in use; the address is that of its first. */
+@inline
+export function waitersEnd(waiters: usize): usize {
+  return atomicLoad<u32>(waiters + offsetof<Waiter>("end"));
+}
+
+/**
+ * The waiter with the lowest sequence number: its address | its sequence number << 32. 0 if there is none. Costs a look
+ * at each thread of the pool, and at the Waiters of those that wait.
+ */
 function firstWaiter(pool: Pool): u64 {
   let first: u64 = 0;
   for (let thread: u32 = 0; thread < tableLength(pool); thread++) {
     const m = magazineAt(pool, thread);
     if (!m) continue;
     let waiter = changetype<Magazine>(m).waiters;
-    for (const end = waiter + WAITERS * offsetof<Waiter>(); waiter < end; waiter += offsetof<Waiter>()) {
+    for (const end = waitersEnd(waiter); waiter < end; waiter += offsetof<Waiter>()) {
       const word = atomicLoad<u64>(waiter);
       // Sequence numbers wrap, so their difference decides.
       if (<u32>word != WAITING || (first && <i32>(<u32>(word >> 32) - <u32>(first >> 32)) >= 0)) continue;
@@ -90,9 +108,10 @@ function giveWaiter(first: u64, value: usize): bool {
 
 /** Takes elements from magazine, slabs and reserve for waiters, as long as there are both. */
 export function serve(m: Magazine): void {
+  if (!WAITS) return;
   const pool = poolOf(m);
   while (hasWaiter(pool)) {
-    if (isClosed(pool)) return wakeClosed(pool);
+    if (isClosed(pool)) return wakeAll(pool, WOKEN_CLOSED);
     const element = takeForWaiter(m);
     if (!element) return;
     const entry = entryAt(element);
@@ -126,7 +145,7 @@ function hasWaiter(pool: Pool): bool {
  */
 export function handOver(pool: Pool, epoch: Cache, element: usize): bool {
   for (let first = firstWaiter(pool); first; first = firstWaiter(pool)) {
-    if (changetype<Cache>(current(pool)) != epoch) return false;
+    if (changetype<Cache>(current(pool)) != epoch && !isSampledNow(pool, epoch)) return false;
     if (giveWaiter(first, element)) return true;
   }
   return false;
@@ -136,10 +155,23 @@ export function handOver(pool: Pool, epoch: Cache, element: usize): bool {
 function takeForWaiter(m: Magazine): usize {
   // Of an old epoch nothing is handed over: it would come back here, without end.
   if (isStale(m)) syncGate(m);
-  if (!roundsIn(m) && !refill(m, 1, 1) && !(DEBUG && drain(poolOf(m)) && refill(m, 1, 1))) return takeReserved(m);
+  if (!roundsIn(m) && !refill(m, 1, 1) && !(DEBUG && drain(poolOf(m)) && refill(m, 1, 1))) {
+    return (DEBUG ? takeSampled(m) : 0) || takeReserved(m);
+  }
   const top = m.top - ROUND;
   m.top = top;
   return load<u32>(top);
+}
+
+/** An element that a debug heap samples, held; 0: there is none and no memory for one, or the pool has faults. */
+export function takeSampled(m: Magazine): usize {
+  // The epoch that this magazine names keeps its record, as does the one that that names (isReusable).
+  const epoch = sampledOf(m.epoch);
+  if (!changetype<usize>(epoch) || poolOf(m).faults) return 0;
+  beginTransit(m, 0);
+  const element = elementTake(epoch);
+  endTransit(m, element ? 1 : 0);
+  return element;
 }
 
 /** An element of the reserve, held; 0 if there is none. */
@@ -165,13 +197,15 @@ export function storeFreed(m: Magazine, entry: usize, element: usize, state: usi
   const pool = poolOf(m);
   const epoch = changetype<Epoch>(cacheIn(entry));
   const closed = isClosed(pool);
-  if (!closed && (isShort(pool) || isExternal(m))) {
+  // Without threads takeBack alone calls this, and not for a box.
+  const external = THREADS && isExternal(m);
+  if (!closed && (isShort(pool) || external)) {
     const reserved = giveToReserve(m, epoch, element, state);
     // This may adopt another epoch.
     clearShort(m);
     if (reserved) return;
   }
-  if (isExternal(m)) pushRound(m, m.top, element, state);
+  if (external) pushRound(m, m.top, element, state);
   else if (!closed && m.capacity && changetype<usize>(epoch) == m.epoch && !pool.faults && !isWaiting(pool)) {
     makeRoom(m);
     pushRound(m, m.top, element, state);
@@ -212,41 +246,47 @@ export function flushAndServe(m: Magazine): void {
   serve(m);
 }
 
-/** Wakes all waiters of a closed pool: their value becomes WOKEN_CLOSED. */
-export function wakeClosed(pool: Pool): void {
-  for (let first = firstWaiter(pool); first; first = firstWaiter(pool)) giveWaiter(first, WOKEN_CLOSED);
-}
-
-/** Wakes all waiters to search for themselves; their values stay WAITING. */
-export function wakeAllWaiters(pool: Pool): void {
+/**
+ * Wakes all waiters: those of a closed pool by the value WOKEN_CLOSED; with WAITING, to search for themselves. One that
+ * was served is notified again: the thread that served it may have died before it notified. One that begins after this
+ * has passed it sees for itself that the pool is closed (beginWait).
+ */
+export function wakeAll(pool: Pool, value: u32): void {
+  if (!WAITS) return;
   for (let thread: u32 = 0; thread < tableLength(pool); thread++) {
     const m = magazineAt(pool, thread);
     if (!m) continue;
-    const waiter = changetype<Magazine>(m).waiters;
-    for (let i: u32 = 0; i < WAITERS; i++) atomicNotify(waiter + i * offsetof<Waiter>());
+    let waiter = changetype<Magazine>(m).waiters;
+    for (const end = waitersEnd(waiter); waiter < end; waiter += offsetof<Waiter>()) {
+      const word = atomicLoad<u64>(waiter);
+      if (<u32>word == WAITING) compareExchange<u64>(waiter, word, (word & SEQUENCE) | (<u64>value));
+      atomicNotify(waiter);
+    }
   }
 }
 
-/** An element of the reserve for a thread that has no handle of the pool, marked as outstanding; 0 if there is none. */
+/**
+ * An element of the reserve of a class for a thread that has no handle of the pool, marked as outstanding; 0 if there is none.
+ * As takeReserved, with a count of the thread's own.
+ */
 export function takeWithoutHandle(pool: Pool): usize {
-  const transit = beginThreadTransit();
+  const taken = takenAt(selfNumber(), current(pool).sizeClass);
+  beginTransitAt(taken, 0);
   const element = reserveTake(current(pool), false);
-  if (element) {
-    store<u8>(stateAt(element), <u8>(STATE_LIVE | selfNumber()));
-    // The thread that frees it counts it.
-    atomicAdd<u32>(wordOf(pool, offsetof<Pool>("returned")), -1);
-    markShort(pool);
-  }
-  endThreadTransit(transit);
+  endTransitAt(taken, element ? 1 : 0);
+  if (!element) return 0;
+  markShort(pool);
+  store<u8>(stateAt(element), <u8>(STATE_LIVE | selfNumber()));
   return element;
 }
 
-/** Frees a live element for a thread that has no handle of its pool. */
+/** Frees a live element of a class for a thread that has no handle of the pool. As giveToSlab, with a count of its own. */
 export function giveWithoutHandle(pool: Pool, entry: usize, element: usize): void {
+  const taken = takenAt(selfNumber(), current(pool).sizeClass);
   atomicStore<u8>(stateIn(entry, element), <u8>stateCached());
-  // The thread that allocated it has counted it.
-  atomicAdd<u32>(wordOf(pool, offsetof<Pool>("returned")), 1);
+  beginTransitAt(taken, -1);
   storeUnowned(pool, element);
+  endTransitAt(taken, 0);
 }
 
 /** Puts a held element that no magazine's `taken` counts into the reserve, else into its slab. */

@@ -8,18 +8,28 @@
  * createPool may wait for the lock of the heap's lists, for a bounded time, and then refuses with BUSY. Exit only tries
  * it. Create costs minNr elements, exit a look at the slabs of all epochs.
  */
-import { atomicAdd, atomicLoad, atomicStore, compareExchange, DEBUG, THREADS } from "../base/atomics";
+import {
+  atomicAdd,
+  atomicLoad,
+  atomicStore,
+  compareExchange,
+  DEBUG,
+  MALLOC_ALONE,
+  THREADS,
+  WAITS,
+} from "../base/atomics";
 import { BAD_ARGUMENT, BUSY, fail, NO_MEMORY } from "../base/error";
 import { heap, heapBase, selfNumber } from "../base/instance";
-import { BACKEND_EXTERNAL, Heap, Magazine, Pool, STATE_LIVE } from "../base/layout";
+import { BACKEND_EXTERNAL, Cache, Heap, Magazine, Pool, STATE_LIVE, WOKEN_CLOSED } from "../base/layout";
 import { listPush, lock, unlock } from "../base/list";
 import { recordAlloc, recordFree } from "../memory/records";
+import { slabSweepAll } from "../memory/slab";
 import { makeEpoch, tryEnd } from "./epoch";
 import { nudgeCachers, shutGates, syncGate } from "./gate";
-import { serveOrFinish, wakeClosed } from "./handoff";
+import { serveOrFinish, wakeAll } from "./handoff";
 import { adoptEpoch } from "./magazine";
 import { hasEnded, isClosed, poolOf, taken, wordOf } from "./pool";
-import { makeQuarantine } from "./quarantine";
+import { drain, makeQuarantine } from "./quarantine";
 import { mayRetry, workOfOthers } from "./reclaim";
 import { errorOf, fillIn } from "./resize";
 import { closeHandle, freeRecords } from "./teardown";
@@ -49,7 +59,7 @@ function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32, backend: u32):
   let m = none;
   if ((!THREADS || pool.magazines) && changetype<usize>(epoch)) {
     pool.epoch = changetype<usize>(epoch);
-    if (DEBUG && epoch.guard) pool.quarantine = makeQuarantine(epoch.stride);
+    if (DEBUG && epoch.guard) makeQuarantine(pool, epoch, false);
     m = createMagazine(pool);
   }
   const locked = changetype<usize>(m) && lock();
@@ -62,7 +72,8 @@ function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32, backend: u32):
   listPush(heapBase() + offsetof<Heap>("pools"), pool);
   heap().poolCount++;
   unlock();
-  if (!fillIn(pool, epoch)) {
+  // A class's pool begins without a reserve.
+  if (!MALLOC_ALONE && !fillIn(pool, epoch)) {
     // Another thread may have a slab in hand (reclaim): then the pool ends later, and no thread has a handle.
     if (exitPool(m)) closeHandle(m);
     return changetype<Magazine>(<usize>fail(NO_MEMORY));
@@ -77,8 +88,8 @@ function tryCreate(size: u32, align: u32, minNr: u32, maxNr: u32, backend: u32):
 export function createMagazine(pool: Pool): Magazine {
   const m = changetype<Magazine>(recordAlloc());
   if (!changetype<usize>(m)) return m;
-  const waiters = THREADS ? recordAlloc() : 0;
-  if (THREADS && !waiters) {
+  const waiters = WAITS ? recordAlloc() : 0;
+  if (WAITS && !waiters) {
     recordFree(changetype<usize>(m));
     return changetype<Magazine>(0);
   }
@@ -111,10 +122,8 @@ export function exitPool(m: Magazine): u32 {
   const first = !isClosed(pool);
   atomicStore<u32>(wordOf(pool, offsetof<Pool>("closed")), 1);
   shutGates(pool);
-  if (THREADS) {
-    wakeClosed(pool);
-    if (first) nudgeCachers(pool);
-  }
+  if (WAITS) wakeAll(pool, WOKEN_CLOSED);
+  if (THREADS && first) nudgeCachers(pool);
   const ended = tryEnd(m);
   if (!ended && !hasEnded(pool)) return max<u32>(1, taken(pool));
   closeHandle(m);
@@ -123,7 +132,11 @@ export function exitPool(m: Magazine): u32 {
 
 /** Makes every thread take the slow path at its next call: after a host has written Faults. */
 export function refreshPool(m: Magazine): void {
-  shutGates(poolOf(m));
+  const pool = poolOf(m);
+  // Else what comes out of quarantine would serve the call that is to be refused, and so would a slab that reclaim finds.
+  if (DEBUG && pool.faults) drain(pool);
+  shutGates(pool);
   syncGate(m);
+  if (pool.faults) slabSweepAll(changetype<Cache>(m.epoch));
   if (THREADS) serveOrFinish(m);
 }

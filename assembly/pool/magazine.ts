@@ -25,11 +25,14 @@ import {
   Magazine,
   MAGAZINE_BYTES,
   MAGAZINE_GROWS_AT,
+  MAGAZINE_HEADER,
   MAGAZINE_SHARE_SHIFT,
   MAX_NR_SHARE_SHIFT,
   MAX_ROUNDS,
   PAGE_SHIFT,
   Pool,
+  RECORD_ROUNDS,
+  RECORD_ROUNDS_AT,
   ROUND,
   SMALL_ROUNDS,
   STATE_CACHED,
@@ -41,6 +44,8 @@ import { slabRefill, slabReturn } from "../memory/elements";
 import { stateAt } from "../memory/geometry";
 import { ownAlloc, ownFree } from "../memory/records";
 import { roundsIn, wordOf } from "./pool";
+import { minNr } from "./reserve";
+import { planSample } from "./sample";
 
 /**
  * From here to endTransit the elements that this thread holds are not in `taken`; otherwise they are. `by` corrects
@@ -48,15 +53,27 @@ import { roundsIn, wordOf } from "./pool";
  */
 @inline
 export function beginTransit(m: Magazine, by: i32): void {
-  if (THREADS) m.taken = ((m.taken + by) & TAKEN) | TAKEN_IN_TRANSIT;
+  if (THREADS) beginTransitAt(changetype<usize>(m) + offsetof<Magazine>("taken"), by);
   else if (by) m.taken += by;
+}
+
+/** The same for a count anywhere. */
+@inline
+export function beginTransitAt(taken: usize, by: i32): void {
+  store<u32>(taken, ((load<u32>(taken) + by) & TAKEN) | TAKEN_IN_TRANSIT);
 }
 
 /** Ends the transit: `by` elements that are still held, or were stored in the magazine, are in `taken` again. */
 @inline
 export function endTransit(m: Magazine, by: i32): void {
-  if (THREADS) m.taken = (m.taken + by) & TAKEN;
+  if (THREADS) endTransitAt(changetype<usize>(m) + offsetof<Magazine>("taken"), by);
   else m.taken += by;
+}
+
+
+@inline
+export function endTransitAt(taken: usize, by: i32): void {
+  store<u32>(taken, (load<u32>(taken) + by) & TAKEN);
 }
 
 /** Sets `top` after rounds came from the slabs or returned there, and `taken` by the same store; ends a transit. */
@@ -90,6 +107,7 @@ export function adoptEpoch(m: Magazine, pool: Pool): void {
   if (DEBUG && epoch.guard) full = 0;
   m.fullCapacity = full;
   magazineShrink(m);
+  if (DEBUG) planSample(m);
 }
 
 /** The end of the rounds at full capacity: freeLimit while the gate is open to frees. */
@@ -141,7 +159,7 @@ export function refill(m: Magazine, want: u32, most: u32): bool {
   const epoch = changetype<Epoch>(m.epoch);
   // Boxes from the slabs are empty: only the host fills them.
   if (epoch.backend == BACKEND_EXTERNAL) return false;
-  growMagazine(m);
+  growMagazine(m, want);
   beginTransit(m, 0);
   const got = slabRefill(epoch, m.top, max<u32>(1, min(max(batch(m), min(want, m.capacity)), most)));
   moveTop(m, m.top + got * ROUND, got);
@@ -161,29 +179,51 @@ export function flush(m: Magazine, count: u32): void {
   moveTop(m, rounds, -count);
 }
 
-/** Gives an empty magazine its full capacity once its epoch has enough slabs. If memory is gone, it stays small. */
-function growMagazine(m: Magazine): void {
+/**
+ * Gives an empty magazine a record of rounds once its epoch has two pages of slabs, and its full capacity once it has many,
+ * or a bulk wants more than the magazine holds. If memory is gone, it stays as it is.
+ */
+function growMagazine(m: Magazine, want: u32): void {
   if (m.capacity == m.fullCapacity) return;
-  if (atomicLoad<u32>(m.epoch + offsetof<Epoch>("slabPages")) < MAGAZINE_GROWS_AT) return;
-  if (m.fullCapacity * ROUND > heap().maxPages << (PAGE_SHIFT - MAGAZINE_SHARE_SHIFT)) return;
-  const first = ownAlloc(m.fullCapacity * ROUND);
+  const pages = want > m.capacity ? MAGAZINE_GROWS_AT : atomicLoad<u32>(m.epoch + offsetof<Epoch>("slabPages"));
+  if (pages < RECORD_ROUNDS_AT) return;
+  const epoch = changetype<Epoch>(m.epoch);
+  // The reserve takes minNr elements back before a magazine gets any: so many are never cached.
+  if (epoch.maxNr - minNr(epoch) <= m.capacity) return;
+  let capacity = m.fullCapacity;
+  if (pages < MAGAZINE_GROWS_AT || capacity * ROUND > heap().maxPages << (PAGE_SHIFT - MAGAZINE_SHARE_SHIFT))
+    capacity = min<u32>(capacity, RECORD_ROUNDS);
+  if (capacity <= m.capacity) return;
+  const first = ownAlloc(capacity * ROUND);
   if (!first) return;
   // The gate bounds the old rounds: shut until syncGate sets it for the new ones.
   atomicStore<u64>(changetype<usize>(m) + offsetof<Magazine>("allocLimit"), GATE_SHUT);
-  m.first = first;
-  m.top = first;
-  m.capacity = m.fullCapacity;
+  setRounds(m, first, capacity);
 }
 
 /** Moves an empty magazine back into its own record, and frees the memory it grew into. */
 export function magazineShrink(m: Magazine): void {
-  const inRecord = changetype<usize>(m) + offsetof<Magazine>();
-  const grown = m.first;
-  m.first = inRecord;
-  m.top = inRecord;
-  m.capacity = min<u32>(SMALL_ROUNDS, m.fullCapacity);
+  setRounds(m, ownRounds(m), min<u32>(SMALL_ROUNDS, m.fullCapacity));
+}
+
+/** The rounds in a magazine's own record. */
+@inline
+function ownRounds(m: Magazine): usize {
+  return changetype<usize>(m) + MAGAZINE_HEADER;
+}
+
+/**
+ * Has an empty magazine keep its rounds in other memory, and frees what it kept them in. While `first` and `top` disagree,
+ * `capacity` is 0: a reaper sees by that that there are no rounds (roundsOf in threads/reap.ts).
+ */
+function setRounds(m: Magazine, first: usize, capacity: u32): void {
+  const old = m.first;
+  m.capacity = 0;
+  m.first = first;
+  m.top = first;
+  m.capacity = capacity;
   // `first` no longer names it: a thread that dies here leaks the memory, and nobody frees it twice.
-  if (grown && grown != inRecord) ownFree(grown);
+  if (old && old != ownRounds(m)) ownFree(old);
 }
 
 /** Returns all rounds to the slabs; not an external backend's full boxes, which would count as empty. */

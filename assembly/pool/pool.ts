@@ -16,10 +16,10 @@
  *
  * Waits for no thread. A count costs a load or two for each magazine.
  */
-import { atomicAdd, atomicLoad, atomicStore, MALLOC_ALONE, THREADS } from "../base/atomics";
+import { atomicAdd, atomicLoad, atomicStore, MALLOC_ALONE, THREADS, WAITS } from "../base/atomics";
 import { CLOSED, fail, isNone, NO_MEMORY } from "../base/error";
-import { selfNumber } from "../base/instance";
-import { Epoch, Magazine, Pool, ROUND, TAKEN } from "../base/layout";
+import { numbersGiven, selfNumber, threadAt } from "../base/instance";
+import { Epoch, Magazine, Pool, ROUND, SCRATCH_TAKEN, TAKEN, Thread } from "../base/layout";
 import { cacheAt } from "../memory/geometry";
 
 
@@ -104,8 +104,24 @@ export function taken(pool: Pool): u32 {
     const m = magazineAt(pool, thread);
     if (m) sum += changetype<Magazine>(m).taken;
   }
-  if (THREADS) sum -= atomicLoad<u32>(wordOf(pool, offsetof<Pool>("returned")));
   return sum & TAKEN;
+}
+
+/** The same of a class of malloc's, with what threads without a handle took, less what they freed. */
+export function takenOfClass(pool: Pool): u32 {
+  let sum = taken(pool);
+  const sizeClass = THREADS ? current(pool).sizeClass : 0;
+  for (let thread: u32 = 0; sizeClass && thread < numbersGiven(); thread++) {
+    const at = takenAt(thread, sizeClass);
+    if (at) sum += load<u32>(at);
+  }
+  return sum & TAKEN;
+}
+
+/** The address of a thread's count of what it takes of a class without a handle; 0 if it has none. */
+export function takenAt(thread: u32, sizeClass: u32): usize {
+  const at = atomicLoad<u32>(threadAt(thread) + offsetof<Thread>("scratch"));
+  return at ? at + SCRATCH_TAKEN + (sizeClass << 2) : 0;
 }
 
 /** Raises `peak` to the number of outstanding elements. */
@@ -123,7 +139,7 @@ export function hasEnded(pool: Pool): bool {
 
 @inline
 export function isWaiting(pool: Pool): bool {
-  return THREADS && atomicLoad<u32>(wordOf(pool, offsetof<Pool>("waiting"))) != 0;
+  return WAITS && atomicLoad<u32>(wordOf(pool, offsetof<Pool>("waiting"))) != 0;
 }
 
 /** The size that was asked for `element`; with element 0, the size of elements allocated from now on. */

@@ -10,7 +10,7 @@
  * `taken` leaves out what is QUARANTINED. Whatever looks for memory empties the quarantine first: a quarantine never
  * makes an alloc fail. Costs a look at each slot to empty it. Waits for no thread.
  */
-import { atomicAdd, atomicLoad, compareExchange } from "../base/atomics";
+import { atomicAdd, atomicLoad, atomicStore, compareExchange } from "../base/atomics";
 import { heap } from "../base/instance";
 import { beginThreadTransit, endThreadTransit } from "../base/intent";
 import { Quarantine } from "../base/guarded";
@@ -43,15 +43,24 @@ const LARGE_HEAP: u32 = 1 << 10;
 /** Slots that a free tries, where other threads are at work on the first ones. */
 const TRIES: u32 = 4;
 
-/** For elements of `stride` bytes; 0 if memory is gone. */
-export function makeQuarantine(stride: u32): usize {
-  const bytes = heap().maxPages < LARGE_HEAP ? RECORD : PAGE;
-  const most = min<u32>((bytes - offsetof<Quarantine>()) >>> 3, max<u32>(1, MOST_BYTES / stride));
+/** Makes a pool's quarantine, for elements of such an epoch: a small one if they are few. If memory is gone, it has none. */
+export function makeQuarantine(pool: Pool, epoch: Epoch, few: bool): void {
+  const bytes = few || heap().maxPages < LARGE_HEAP ? RECORD : PAGE;
   const at = ownAlloc(bytes);
-  if (!at) return 0;
+  if (!at) return;
   memory.fill(at, 0, bytes);
-  changetype<Quarantine>(at).slots = most;
-  return at;
+  changetype<Quarantine>(at).slots = min(
+    (bytes - offsetof<Quarantine>()) >>> 3,
+    max<u32>(1, MOST_BYTES / epoch.stride),
+  );
+  // Ordering: complete before other threads put elements into it.
+  atomicStore<u32>(changetype<usize>(pool) + offsetof<Pool>("quarantine"), <u32>at);
+}
+
+
+@inline
+function quarantineOf(pool: Pool): Quarantine {
+  return changetype<Quarantine>(<usize>atomicLoad<u32>(changetype<usize>(pool) + offsetof<Pool>("quarantine")));
 }
 
 
@@ -78,7 +87,7 @@ function stateIfOwn(pool: Pool, element: usize): usize {
  */
 export function holdBack(m: Magazine, element: usize, state: usize): usize {
   const pool = poolOf(m);
-  const quarantine = changetype<Quarantine>(pool.quarantine);
+  const quarantine = quarantineOf(pool);
   if (!changetype<usize>(quarantine)) return element;
   beginTransit(m, -1);
   for (let tries = TRIES; tries; tries--) {
@@ -113,7 +122,7 @@ function nextWord(word: u64, element: usize): u64 {
 
 /** Empties the quarantine, into the reserve or the slabs. True if there was something in it. */
 export function drain(pool: Pool): bool {
-  const quarantine = changetype<Quarantine>(pool.quarantine);
+  const quarantine = quarantineOf(pool);
   if (!changetype<usize>(quarantine)) return false;
   const transit = beginThreadTransit();
   let moved = false;

@@ -14,7 +14,7 @@ import { atomicStore, compareExchange, THREADS } from "../base/atomics";
 import { BAD_ARGUMENT, BUSY, CLOSED, NO_MEMORY } from "../base/error";
 import { heap, selfNumber } from "../base/instance";
 import { BACKEND_EXTERNAL, Epoch, Magazine, MAX_ALIGN, MAX_SIZE, PAGE_SHIFT, Pool } from "../base/layout";
-import { endEpoch, makeEpoch } from "./epoch";
+import { endEpoch, makeEpoch, makeSampled, sampledOf } from "./epoch";
 import { clearShort, markShort, recallCached, syncGate } from "./gate";
 import { serveOrFinish } from "./handoff";
 import { current, isClosed, poolOf, wordOf } from "./pool";
@@ -47,6 +47,15 @@ function tryBeginResize(pool: Pool): bool {
 @inline
 function endResize(pool: Pool): void {
   atomicStore<u32>(wordOf(pool, offsetof<Pool>("resizer")), 0);
+}
+
+/** Makes the epoch of the elements that a debug heap samples in a pool, unless another thread resizes the pool. */
+export function beginSampling(m: Magazine): void {
+  const pool = poolOf(m);
+  if (!tryBeginResize(pool)) return;
+  const epoch = current(pool);
+  if (changetype<usize>(epoch) == m.epoch && !changetype<usize>(sampledOf(m.epoch))) makeSampled(pool, epoch);
+  endResize(pool);
 }
 
 /**
@@ -91,7 +100,9 @@ export function reshapePool(m: Magazine, size: u32, align: u32): i32 {
   if (isClosed(pool)) result = CLOSED;
   else if (error) result = error;
   else {
-    const epoch = makeEpoch(pool, size, align, minNr(old), old.maxNr, old.backend);
+    let epoch = makeEpoch(pool, size, align, minNr(old), old.maxNr, old.backend);
+    if (!changetype<usize>(epoch) && reclaimFor(m))
+      epoch = makeEpoch(pool, size, align, minNr(old), old.maxNr, old.backend);
     if (!changetype<usize>(epoch)) result = isClosed(pool) ? CLOSED : NO_MEMORY;
     else if (!reserveFill(epoch) && !(reclaimFor(m) && reserveFill(epoch))) {
       endEpoch(epoch);

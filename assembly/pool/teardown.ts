@@ -52,6 +52,7 @@ function inUse(pool: Pool): bool {
 function destroy(pool: Pool): void {
   if (THREADS && WITH_MALLOC) {
     const sizeClass = changetype<Epoch>(pool.epoch).sizeClass;
+    // What threads took without a handle (takenAt) stays: it is of the pool that the class's word names, if not this one.
     if (sizeClass) compareExchange<u32>(heapBase() + HEAP_CLASS_POOLS + (sizeClass << 2), changetype<u32>(pool), 0);
   }
   freeRecords(pool);

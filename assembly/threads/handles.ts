@@ -7,7 +7,7 @@
  * attachPool, detachPool and leaveAll may wait for the lock of the heap's lists, for a bounded time, and then refuse
  * with BUSY; settleThread only tries it. Costs a look at each pool's magazine and slabs with something to give.
  */
-import { atomicStore } from "../base/atomics";
+import { atomicStore, MALLOC_ALONE } from "../base/atomics";
 import { BUSY, CLOSED, fail, NO_MEMORY } from "../base/error";
 import { heap, selfNumber } from "../base/instance";
 import { Arena, GATE_SHUT, Magazine, Pool, STATE_LIVE } from "../base/layout";
@@ -100,7 +100,7 @@ export function leaveAll(): bool {
 
 /** Ends a thread's arenas. The caller has the lock. */
 export function endArenas(number: u32): void {
-  for (let at = heap().arenas; at;) {
+  for (let at = MALLOC_ALONE ? 0 : heap().arenas; at;) {
     const arena = changetype<Arena>(at);
     at = arena.next;
     if (arena.thread == number) arenaDrop(arena);

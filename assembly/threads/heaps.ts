@@ -117,7 +117,10 @@ function join(label: u32): bool {
       announceLeft();
       return <bool>fail(BUSY);
     }
-    if (!t.scratch) t.scratch = scratchAlloc() || (reclaim() ? scratchAlloc() : 0);
+    if (!t.scratch) {
+      const scratch = scratchAlloc() || (reclaim() ? scratchAlloc() : 0);
+      atomicStore<u32>(changetype<usize>(t) + offsetof<Thread>("scratch"), <u32>scratch);
+    }
     if (t.scratch && (isFirst || disownPredecessors())) return true;
     leaveNumber();
     return <bool>fail(t.scratch ? BUSY : NO_MEMORY);
@@ -126,7 +129,9 @@ function join(label: u32): bool {
 }
 
 function scratchAlloc(): usize {
-  return rawAlloc((SCRATCH_BYTES + PAGE - 1) / PAGE);
+  const at = rawAlloc((SCRATCH_BYTES + PAGE - 1) / PAGE);
+  if (at) memory.fill(at, 0, SCRATCH_BYTES);
+  return at;
 }
 
 /**

@@ -3,15 +3,15 @@
  *
  * A thread has WAITERS of them in each pool. Only their thread puts one into use and takes it out; any thread may
  * change WAITING to an element, or to WOKEN_CLOSED, by a compare-exchange that fails once the waiter was cancelled.
- * Costs a look at the Waiters of each magazine of the pool. Waits for no thread, and never sleeps: wait.ts does.
+ * Costs a look at each magazine of the pool and its Waiters in use. Waits for no thread, and never sleeps: wait.ts does.
  */
-import { atomicLoad, atomicStore, compareExchange, DEBUG } from "../base/atomics";
+import { atomicLoad, atomicStore, compareExchange, DEBUG, WAITS } from "../base/atomics";
 import { BUSY, fail } from "../base/error";
 import { Magazine, Pool, STATE_LIVE, TAKEN_UNCOUNTED, Waiter, WAITERS, WAITING, WOKEN_CLOSED } from "../base/layout";
 import { dress, mend } from "../debug/trace";
 import { stateAt, stateCached } from "../memory/geometry";
 import { recallCached, syncGate } from "../pool/gate";
-import { serve, storeUnowned } from "../pool/handoff";
+import { serve, storeUnowned, waitersEnd } from "../pool/handoff";
 import { beginTransit, endTransit } from "../pool/magazine";
 import { nextSequence, poolOf, wordOf } from "../pool/pool";
 
@@ -28,7 +28,9 @@ export function beginWait(m: Magazine, sequence: u32): usize {
     if (waiter == end) return fail(BUSY);
   }
   if (!sequence) sequence = nextSequence(pool);
-  // Ordering: WAITING, then `waiting`, then the search: see handoff.ts, "No wake-up is lost".
+  const own = m.waiters + offsetof<Waiter>("end");
+  if (load<u32>(own) <= waiter) atomicStore<u32>(own, waiter + offsetof<Waiter>());
+  // Ordering: `end` and WAITING, then `waiting`, then the search: see handoff.ts, "No wake-up is lost".
   atomicStore<u64>(waiter, ((<u64>sequence) << 32) | (<u64>WAITING));
   atomicStore<u32>(wordOf(pool, offsetof<Pool>("waiting")), nextSequence(pool));
   recallCached(pool);
@@ -39,6 +41,14 @@ export function beginWait(m: Magazine, sequence: u32): usize {
 
 /** Leaves the wait queue. Returns the element that was handed over, else 0. */
 export function endWait(m: Magazine, waiter: usize): usize {
+  const element = takeFrom(m, waiter);
+  let end = waitersEnd(m.waiters);
+  while (end > m.waiters && !atomicLoad<u32>(end - offsetof<Waiter>())) end -= offsetof<Waiter>();
+  atomicStore<u32>(m.waiters + offsetof<Waiter>("end"), end);
+  return element;
+}
+
+function takeFrom(m: Magazine, waiter: usize): usize {
   const word = atomicLoad<u64>(waiter);
   let value = <u32>word;
   if (value == WAITING) {
@@ -69,9 +79,10 @@ export function cancel(waiter: usize): usize {
 
 /** Cancels all Waiters of a magazine, also a dead thread's, and returns elements that were not fetched. */
 export function leaveQueue(m: Magazine): void {
+  if (!WAITS) return;
   const pool = poolOf(m);
   let waiter = m.waiters;
-  for (const end = waiter + WAITERS * offsetof<Waiter>(); waiter < end; waiter += offsetof<Waiter>()) {
+  for (const end = waitersEnd(waiter); waiter < end; waiter += offsetof<Waiter>()) {
     const element = cancel(waiter);
     // Ordering: CACHED by this thread before the Waiter is cleared: a reaper finds the element in one of the two.
     if (element) atomicStore<u8>(stateAt(element), <u8>stateCached());
@@ -84,4 +95,5 @@ export function leaveQueue(m: Magazine): void {
     storeUnowned(pool, element);
     if (counts) endTransit(m, 0);
   }
+  atomicStore<u32>(m.waiters + offsetof<Waiter>("end"), 0);
 }

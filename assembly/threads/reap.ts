@@ -22,7 +22,7 @@
  * bounded number of times; it takes the lock over from the dead thread. Each step may be done again, so a reaper that
  * dies is reaped. Nothing else waits. Costs a look at all memory.
  */
-import { atomicLoad, atomicStore, compareExchange, DEBUG, THREADS, WITH_MALLOC } from "../base/atomics";
+import { atomicLoad, atomicStore, compareExchange, DEBUG, guess, THREADS, WAITS, WITH_MALLOC } from "../base/atomics";
 import { heap, heapBase, numbersGiven, selfNumber, threadAt } from "../base/instance";
 import { beginThreadTransit, endThreadTransit } from "../base/intent";
 import {
@@ -38,6 +38,7 @@ import {
   MAX_THREADS,
   Pool,
   ROUND,
+  SIZE_CLASSES,
   STATE_CACHED,
   STATE_LIVE,
   STATE_MARK,
@@ -46,7 +47,8 @@ import {
   TAKEN_UNCOUNTED,
   Thread,
   Waiter,
-  WAITERS,
+  WAITING,
+  WOKEN_CLOSED,
 } from "../base/layout";
 import { lockAt, relink, tryLock, unlock } from "../base/list";
 import { mend } from "../debug/trace";
@@ -57,9 +59,9 @@ import { entryAt } from "../memory/map";
 import { nextElement } from "../memory/walk";
 import { endOthers, tryEndShared } from "../pool/epoch";
 import { markShort, recallCached } from "../pool/gate";
-import { storeUnowned, wakeAllWaiters } from "../pool/handoff";
-import { magazineShrink } from "../pool/magazine";
-import { firstEpoch, isClosed, magazineAt, roundsIn, tableLength, wordOf } from "../pool/pool";
+import { storeUnowned, waitersEnd, wakeAll } from "../pool/handoff";
+import { beginTransitAt, endTransitAt, magazineShrink } from "../pool/magazine";
+import { firstEpoch, isClosed, magazineAt, roundsIn, tableLength, takenAt, wordOf } from "../pool/pool";
 import { reclaimAll } from "../pool/reclaim";
 import { reserveTrim } from "../pool/reserve";
 import { destroyIfOver } from "../pool/teardown";
@@ -152,7 +154,7 @@ export function finishLeavers(): bool {
  */
 function offerToWaiters(): void {
   reclaimAll();
-  for (let at = heap().pools; at; at = changetype<Pool>(at).next) wakeAllWaiters(changetype<Pool>(at));
+  for (let at = heap().pools; at; at = changetype<Pool>(at).next) wakeAll(changetype<Pool>(at), WAITING);
 }
 
 /** Ends the dead thread's handles. */
@@ -168,6 +170,10 @@ function reapHandles(number: u32): void {
   }
   reapCached(number);
   atomicStore<u32>(walker, 0);
+  for (let sizeClass: u32 = 1; WITH_MALLOC && sizeClass < SIZE_CLASSES; sizeClass++) {
+    const taken = takenAt(number, sizeClass);
+    if (taken) endTransitAt(taken, 0);
+  }
   for (let at = heap().pools; at;) {
     const pool = changetype<Pool>(at);
     at = pool.next;
@@ -199,27 +205,41 @@ function reapHandles(number: u32): void {
  * Takes the elements that a dead thread has cached, holds, or did not fetch from its Waiters out of `taken`: for each
  * magazine in one store that also empties it and sets TAKEN_UNCOUNTED. So if the reaper dies, they are taken out once.
  * An element that the dead thread handed over stays: it is outstanding, for its waiter. `inTaken` counts them
- * for each magazine.
+ * for each magazine; of a pool of which the thread had no handle, it holds one element at most.
  */
 function uncount(number: u32): void {
+  const isCounted = !(changetype<Thread>(threadAt(number)).transit & IN_TRANSIT);
   for (let at = heap().pools; at; at = changetype<Pool>(at).next) {
-    const m = magazineIn(changetype<Pool>(at), number);
-    if (changetype<usize>(m)) m.inTaken = m.liveState ? unfetched(m) : 0;
+    const pool = changetype<Pool>(at);
+    const m = magazineIn(pool, number);
+    // Only the dead thread could add to those that it handed over.
+    if (WAITS) pool.handedOver = <u32>isInWaiter(pool, 0);
+    if (!changetype<usize>(m)) continue;
+    m.inTaken = m.liveState ? unfetched(m) : 0;
+    // The walk below finds these, too.
+    if (isCounted && !(m.taken & TAKEN_IN_TRANSIT)) m.inTaken -= cachedRounds(m, number);
   }
-  if (!(changetype<Thread>(threadAt(number)).transit & IN_TRANSIT)) {
-    for (let element = nextCached(0, number, false); element; element = nextCached(element, number, false)) {
-      const pool = changetype<Pool>(cacheAt(element).pool);
-      const m = magazineIn(pool, number);
-      if (!changetype<usize>(m) || m.taken & TAKEN_IN_TRANSIT) continue;
-      if (isHandedOver(pool, element) || isRound(m, element)) continue;
-      // A waiter that has fetched it meanwhile has marked it first.
-      if (<u32>atomicLoad<u8>(stateAt(element)) == (STATE_CACHED | number)) m.inTaken++;
+  for (
+    let element = isCounted ? nextCached(0, number, false) : 0;
+    element;
+    element = nextCached(element, number, false)
+  ) {
+    const epoch = changetype<Epoch>(cacheAt(element));
+    const pool = changetype<Pool>(epoch.pool);
+    const m = magazineIn(pool, number);
+    if (!changetype<usize>(m) || !m.liveState) {
+      const taken = WITH_MALLOC && epoch.sizeClass ? takenAt(number, epoch.sizeClass) : 0;
+      if (taken && !(load<u32>(taken) & TAKEN_IN_TRANSIT)) beginTransitAt(taken, -1);
+      continue;
     }
+    if (m.taken & TAKEN_IN_TRANSIT || isHandedOver(pool, element)) continue;
+    // A waiter that has fetched it meanwhile has marked it first.
+    if (<u32>atomicLoad<u8>(stateAt(element)) == (STATE_CACHED | number)) m.inTaken++;
   }
   for (let at = heap().pools; at; at = changetype<Pool>(at).next) {
     const m = magazineIn(changetype<Pool>(at), number);
     if (!changetype<usize>(m) || m.taken & TAKEN_UNCOUNTED) continue;
-    const left = (m.taken - roundsIn(m) - m.inTaken) & TAKEN;
+    const left = (m.taken - roundsOf(m) - m.inTaken) & TAKEN;
     store<u64>(changetype<usize>(m), (<u64>m.first) | ((<u64>(left | TAKEN_IN_TRANSIT | TAKEN_UNCOUNTED)) << 32));
   }
 }
@@ -231,9 +251,10 @@ function nextCached(after: usize, number: u32, own: bool): usize {
 
 /** Cancels a magazine's Waiters that are WAITING; returns how many others have an element that was not fetched. */
 function unfetched(m: Magazine): u32 {
+  if (!WAITS) return 0;
   let n: u32 = 0;
   let waiter = m.waiters;
-  for (const end = waiter + WAITERS * offsetof<Waiter>(); waiter < end; waiter += offsetof<Waiter>()) {
+  for (const end = waitersEnd(waiter); waiter < end; waiter += offsetof<Waiter>()) {
     if (cancel(waiter)) n++;
   }
   return n;
@@ -244,14 +265,21 @@ function magazineIn(pool: Pool, number: u32): Magazine {
   return changetype<Magazine>(pool.magazines ? magazineAt(pool, number) : 0);
 }
 
-/** Whether an element is in a Waiter: handed over, and not fetched yet. */
+/** Whether an element is in a Waiter: handed over, and not fetched yet. uncount has looked whether any is. */
+@inline
 function isHandedOver(pool: Pool, element: usize): bool {
+  return WAITS && pool.handedOver && isInWaiter(pool, element);
+}
+
+/** Whether a Waiter has an element; 0: any. */
+function isInWaiter(pool: Pool, element: usize): bool {
   for (let thread: u32 = 0; thread < tableLength(pool); thread++) {
     const m = magazineAt(pool, thread);
     if (!m) continue;
     let waiter = changetype<Magazine>(m).waiters;
-    for (const end = waiter + WAITERS * offsetof<Waiter>(); waiter < end; waiter += offsetof<Waiter>()) {
-      if (<usize>atomicLoad<u32>(waiter) == element) return true;
+    for (const end = waitersEnd(waiter); waiter < end; waiter += offsetof<Waiter>()) {
+      const value = atomicLoad<u32>(waiter);
+      if (element ? <usize>value == element : value > WOKEN_CLOSED) return true;
     }
   }
   return false;
@@ -290,11 +318,24 @@ function reapCached(number: u32): void {
   dead.transit = 0;
 }
 
-function isRound(m: Magazine, element: usize): bool {
-  for (let round = m.first; round < m.top; round += ROUND) {
-    if (<usize>load<u32>(round) == element) return true;
+/** The rounds of a dead thread's magazine, which has one at most without capacity; 0 if it died as it moved them (setRounds). */
+function roundsOf(m: Magazine): u32 {
+  const n = roundsIn(m);
+  return n > max<u32>(1, m.capacity) ? 0 : n;
+}
+
+/** How many rounds are still CACHED: it may have died while it returned them, and their slabs may be gone. */
+function cachedRounds(m: Magazine, number: u32): u32 {
+  let n: u32 = 0;
+  for (let round = m.first, end = round + roundsOf(m) * ROUND; round < end; round += ROUND) {
+    const element = load<u32>(round);
+    const state = load<u32>(round, 4);
+    if (<u32>guess<u8>(state) != (STATE_CACHED | number)) continue;
+    // The byte was a state byte if the slab is there after it was read.
+    const entry = entryAt(element);
+    if (entry && <u32>atomicLoad<u64>(entry) == <u32>m.epoch && stateIn(entry, element) == state) n++;
   }
-  return false;
+  return n;
 }
 
 /**

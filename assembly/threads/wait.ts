@@ -1,7 +1,7 @@
 /**
  * Waiting asleep, for guests that may block: the only functions that sleep. A host that may not block uses beginWait
- * and endWait. A waiter is woken by handOver, wakeClosed and wakeAllWaiters (pool/handoff.ts), each with a
- * notification, or looks around by itself (LOOK_AROUND).
+ * and endWait. A waiter is woken by handOver and wakeAll (pool/handoff.ts), each with a notification, or looks around by
+ * itself (LOOK_AROUND).
  */
 import { atomicLoad, atomicWait } from "../base/atomics";
 import { CLOSED, fail, isNone, none } from "../base/error";
@@ -39,7 +39,7 @@ export function allocWait(m: Magazine, timeout: f64): usize {
       if (timeout <= 0) break;
       recallCached(poolOf(m));
     }
-    // After a wake-up without an element (wakeAllWaiters) there may be one that no other thread serves.
+    // After a wake-up without an element (wakeAll) there may be one that no other thread serves.
     serve(m);
   }
   element = endWait(m, waiter);

@@ -8,9 +8,14 @@ import { heapOf, workloads } from "./workloads.mjs";
 
 export const file = new URL("counts.json", import.meta.url);
 export const update = "npm run counts:update";
-const cores = { "core.wasm": false, "core.shared.wasm": true };
+/** By name: how a heap is made on it, and the rate of a debug heap that samples. */
+const cores = {
+  "core.wasm": {},
+  "core.shared.wasm": { shared: true },
+  "debug.imported.wasm": { imported: true, sample: 1000 },
+};
 /** A shared heap's core is shipped in two halves of the same functions, which this file counts as one. */
-const fileOf = { "core.wasm": "core.wasm", "core.shared.wasm": "core.shared.whole.wasm" };
+const fileOf = { "core.shared.wasm": "core.shared.whole.wasm" };
 
 const built = (name) => readFileSync(new URL(`../../build/${name}`, import.meta.url));
 
@@ -19,8 +24,8 @@ const read = (instances) =>
   counters.map((name) => instances.reduce((sum, exports) => sum + Number(exports[name].value), 0));
 
 /** One workload on one module. */
-function count(workload, { module, shared }) {
-  const heap = heapOf({ module, shared }, workload);
+function count(workload, core) {
+  const heap = heapOf(core, workload);
   const run = workload.make(heap);
   const sums = counters.map(() => 0);
   for (let i = 0; i < workload.calls; i++) {
@@ -36,13 +41,13 @@ function count(workload, { module, shared }) {
 /** The counts, by module and workload. */
 export function measure() {
   return Object.fromEntries(
-    Object.entries(cores).map(([name, shared]) => {
-      const module = new WebAssembly.Module(instrument(built(fileOf[name])));
+    Object.entries(cores).map(([name, { shared, ...how }]) => {
+      const module = new WebAssembly.Module(instrument(built(fileOf[name] ?? name)));
       const rows = workloads
-        .filter(({ threads }) => shared || !threads)
+        .filter(({ threads, hit }) => (shared || !threads) && (hit || !how.sample))
         .map((workload) => {
           try {
-            return [workload.name, count(workload, { module, shared })];
+            return [workload.name, count(workload, { module, shared, ...how })];
           } catch (cause) {
             throw new Error(`${name}: ${workload.name}: ${cause.message}`, { cause });
           }

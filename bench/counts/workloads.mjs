@@ -71,7 +71,8 @@ const bad = {
 
 /**
  * The workloads. `make` prepares one and returns the counted function, which runs `calls` times; the function that it may
- * return runs after each call, and is not counted. A workload with `pairs` counts per pair.
+ * return runs after each call, and is not counted. A workload with `pairs` counts per pair. `hit`: what most calls of a
+ * program do, and so what it costs to sample them.
  */
 export const workloads = [
   {
@@ -98,6 +99,7 @@ export const workloads = [
   },
   {
     name: "alloc, from the magazine",
+    hit: true,
     calls: 1000,
     make: ({ core }) => {
       const pool = warm(core);
@@ -120,6 +122,7 @@ export const workloads = [
   },
   {
     name: "free, into the magazine",
+    hit: true,
     calls: 1000,
     make: ({ core }) => {
       const pool = warm(core);
@@ -132,6 +135,7 @@ export const workloads = [
   },
   {
     name: "pair, by the magazine",
+    hit: true,
     calls: 1000,
     make: ({ core }) => {
       const pool = warm(core);
@@ -140,6 +144,7 @@ export const workloads = [
   },
   {
     name: "churn of 1,000 live, one at a time",
+    hit: true,
     calls: 1000,
     make: ({ core }) => {
       const pool = warm(core);
@@ -155,6 +160,7 @@ export const workloads = [
   {
     // More at a time than the magazine holds: elements move between it and the slabs.
     name: "churn of 1,000 live, 200 at a time",
+    hit: true,
     calls: 5,
     pairs: 1000,
     make: ({ core }) => {
@@ -180,6 +186,7 @@ export const workloads = [
   },
   {
     name: "wave of 1,000, the tenth",
+    hit: true,
     calls: 1,
     pairs: 1000,
     make: ({ core }) => {
@@ -190,6 +197,7 @@ export const workloads = [
   },
   {
     name: "alloc_bulk of 32",
+    hit: true,
     calls: 100,
     make: ({ core }) => {
       const pool = warm(core);
@@ -200,6 +208,20 @@ export const workloads = [
       };
     },
   },
+  ...[32, 256].map((count) => ({
+    name: `free_all of ${count}`,
+    calls: 100,
+    make: ({ core }) => {
+      const pool = warm(core);
+      const array = core.heap_scratch() >>> 0;
+      const fill = () => expect("alloc_bulk", core.mempool_alloc_bulk(pool, array, count), 1);
+      fill();
+      return () => {
+        expect("free_all", core.mempool_free_all(pool, array, count), 0);
+        return fill;
+      };
+    },
+  })),
   {
     name: "mark of 32, before a bulk free",
     calls: 100,
@@ -395,11 +417,11 @@ export const workloads = [
 ];
 
 /** A heap on a new instance of a module. `bytes`: its size, if it may not grow. `fresh`: the heap is not created yet. */
-export function heapOf({ module, shared }, { bytes, fresh }) {
+export function heapOf({ module, shared = false, imported = shared, sample }, { bytes, fresh }) {
   const first = bytes ?? SMALL;
   const pages = first / WASM_PAGE;
   const most = shared ? 2 ** 18 : 2 ** 20;
-  const memory = shared ? new WebAssembly.Memory({ initial: pages, maximum: 16384, shared: true }) : undefined;
+  const memory = imported ? new WebAssembly.Memory({ initial: pages, maximum: 16384, shared }) : undefined;
   const instances = [];
   const instantiate = () => {
     const { exports } = new WebAssembly.Instance(module, memory ? { env: { memory } } : {});
@@ -412,6 +434,7 @@ export function heapOf({ module, shared }, { bytes, fresh }) {
   const create = () => {
     core.heap = core.heap_create(0, first, bytes ? bytes / PAGE : most, bytes ? 0 : 1);
     if (!core.heap) throw new Error("no heap");
+    if (sample) expect("debug_sample", core.debug_sample(sample), sample);
   };
   if (!fresh) create();
   const second = (attached = true) => {

@@ -1,6 +1,7 @@
 /** The guests that are compiled together with the core, and heaps in their instances. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import binaryen from "binaryen";
 import { compileGuest, root } from "../harness/machine.mjs";
 
 const { options } = JSON.parse(readFileSync(join(root, "asconfig.json"), "utf8"));
@@ -24,6 +25,8 @@ const modules = {
   "threads.fast": ["threads", ...common, ...shared, ...fast],
   "threads.shipped": ["threads", ...common, ...shared, ...shipped],
   /** AssemblyScript's own allocator, TLSF, at its fastest. */
+  /** A bare list: the floor. */
+  list: ["list", ...common, "--use", "LIST=1", ...fast],
   tlsf: ["tlsf", "--runtime", "minimal", "--use", "abort=", "--use", "TLSF=1", ...fast],
 };
 
@@ -43,11 +46,38 @@ const moduleOf = (name) => (compiled[name] ??= new WebAssembly.Module(readFileSy
 /** A new instance of a module without threads, with a heap in it if it is ours. */
 export function instantiate(name) {
   const core = new WebAssembly.Instance(moduleOf(name)).exports;
-  if (name !== "tlsf") {
+  if (core.heap_create) {
     core.memory.grow(3);
     if (!core.heap_create(0, 4 * 65536, 2 ** 20, 1)) throw new Error(`${name}: no heap`);
   }
   return core;
+}
+
+let bare;
+/**
+ * A loop in wasm that calls two functions, each of which loads a word: what calls cost there. Written by hand, for a compiler
+ * would inline them.
+ */
+export function bareCalls(n) {
+  bare ??= new WebAssembly.Instance(
+    new WebAssembly.Module(
+      binaryen
+        .parseText(
+          `(module (memory 1)
+            (func $load1 (param i32) (result i32) (i32.load (local.get 0)))
+            (func $load2 (param i32 i32) (result i32) (i32.load offset=4 (local.get 0)))
+            (func (export "calls") (param $n i32) (local $i i32) (local $element i32)
+              (loop $next
+                (local.set $element (call $load1 (i32.const 1024)))
+                (i32.store (local.get $element) (local.get $i))
+                (drop (call $load2 (i32.const 1024) (local.get $element)))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $next (i32.lt_u (local.get $i) (local.get $n))))))`,
+        )
+        .emitBinary(),
+    ),
+  ).exports.calls;
+  return bare(n);
 }
 
 /** Room for `count` words. */

@@ -3,7 +3,11 @@ import { goalCount, goalRows } from "./full.mjs";
 import { OURS, fastest, lost, machineOf, markdown, rowOf, tableOf, withInterval } from "./rows.mjs";
 import { bytes, number, ratioOf, times } from "./text.mjs";
 
+const MALLOC = "wasm-mempool's malloc";
+const ZIG = "Zig's wasm_allocator";
+
 const withUnit = ({ stats }, unit) => `${number(stats.median, true)} ${unit}`;
+const share = (part) => `${(100 * part).toFixed(0)} %`;
 const percent = (part) => `${(100 * part).toFixed(part < 0.1 ? 1 : 0)} %`;
 const noiseOf = (table) => (table.noise > 0 ? percent(table.noise) : "");
 const noiseIn = (table) => (table?.noise > 0 ? ` (noise ${percent(table.noise)})` : "");
@@ -42,7 +46,7 @@ function allocators(results, names) {
 const plainRows = (table) => (table?.rows ?? []).filter(({ side }) => !/ours against ours|itself$|idle/.test(side));
 const against = ({ ratio }) => (ratio ? times(ratio.ratio) : "");
 
-/** README: [suite, table, side; undefined: the fastest other]. */
+/** docs/speed.md: [suite, table, side; undefined: the fastest other]. */
 const picked = [
   ["allocators", "pair"],
   ["allocators", "pair", "dlmalloc (emscripten)"],
@@ -72,8 +76,8 @@ function readme(results) {
   }
   return [
     markdown(["", "against", OURS, "takes so many times as long (95 %)"], rows),
-    "![Allocators inside WebAssembly, one thread](docs/bench/allocators.svg)",
-    "More figures, the method, and how to run it: [docs/benchmarks.md](docs/benchmarks.md).",
+    "![Allocators inside WebAssembly, one thread](bench/allocators.svg)",
+    "More figures, the method, and how to run it: [Benchmarks](benchmarks.md).",
   ].join("\n\n");
 }
 
@@ -89,6 +93,8 @@ export const blocks = {
 
   allocators(results) {
     const calls = tableOf(results, "core", "typescript");
+    const bulk = tableOf(results, "core", "bulk");
+    const inside = tableOf(results, "core", "wasm-pair");
     return [
       allocators(results, [
         "pair",
@@ -104,8 +110,23 @@ export const blocks = {
         "javascript-churn-10k",
       ]),
       markdown(
-        [`From JavaScript${noiseIn(calls)}`, "", "against two empty calls and the pair inside wasm"],
+        [`From JavaScript${noiseIn(calls)}`, "", `against ${calls?.rows[0]?.ratio.of}`],
         (calls?.rows ?? []).map((row) => [row.side, withUnit(row, "ns"), withInterval(row.ratio)]),
+      ),
+      markdown(
+        [`In bulk, from JavaScript${noiseIn(bulk)}`, "a pair", "a call for each element", "bulk against that"],
+        (bulk?.rows ?? []).map((row) => [
+          row.side,
+          withUnit(row, "ns"),
+          `${number(row.extra["ns, single"], true)} ns`,
+          withInterval(row.ratio),
+        ]),
+      ),
+      markdown(
+        ["Inside wasm, a pair", "", "against AssemblyScript TLSF"],
+        (inside?.rows ?? [])
+          .filter(({ side }) => side !== "ours against ours")
+          .map((row) => [row.side, withUnit(row, "ns"), row.ratio ? withInterval(row.ratio) : ""]),
       ),
     ]
       .filter(Boolean)
@@ -114,10 +135,10 @@ export const blocks = {
 
   objects(results) {
     const sides = ["classes", "object pool in an array", "structure of arrays"];
-    const names = ["churn-1k-64", "churn-100k-64", "churn-1m-64", "frames-200k", "garbage-10k", "ast-100k"];
+    const names = ["churn-1k-64", "churn-1m-64", "frames-200k", "garbage-10k", "queue-time-10k", "lru-100k"];
     return markdown(
       ["", OURS, ...sides, "p99.9: ours", "p99.9: classes", "noise"],
-      each(results, "heap", [...names, "queue-time-10k", "lru-100k"], (table) => {
+      each(results, "heap", names, (table) => {
         const slow = (side) => {
           const p999 = rowOf(table, side)?.stats.p999;
           return p999 === undefined ? "" : `${number(p999, true)} µs`;
@@ -131,6 +152,21 @@ export const blocks = {
           noiseOf(table),
         ];
       }),
+    );
+  },
+
+  fields(results) {
+    const table = tableOf(results, "struct", "struct-particles");
+    return markdown(
+      [`${table?.title}${noiseIn(table)}`, "", "against views by hand", "collections a frame"],
+      (table?.rows ?? [])
+        .filter(({ side }) => !side.endsWith("again"))
+        .map((row) => [
+          row.side,
+          withUnit(row, "ms"),
+          row.ratio ? withInterval(row.ratio) : "",
+          number(row.extra["collections a frame"]),
+        ]),
     );
   },
 
@@ -189,22 +225,89 @@ export const blocks = {
     );
   },
 
+  /** The loads on a debug heap: times as long as on a release heap, and times its memory. */
+  debug(results) {
+    const sides = ["debug", "debug without stacks"];
+    return markdown(
+      ["", "release", "debug: times as long", "without stacks", "noise", "bytes: release", "debug", "without stacks"],
+      each(results, "debug", ["particles", "tiles", "synth", "service"], (table) => {
+        const used = (side) => bytes(rowOf(table, side)?.extra.used ?? 0);
+        return [
+          `${table.title}, ${table.workload.split(":")[0]}`,
+          withUnit(rowOf(table, "release"), "µs"),
+          ...sides.map((side) => ratioText(rowOf(table, side))),
+          noiseOf(table),
+          used("release"),
+          ...sides.map(used),
+        ];
+      }),
+    );
+  },
+
   runtimes(results) {
     const pair = tableOf(results, "runtimes", "runtimes-pair");
     const inside = tableOf(results, "runtimes", "runtimes-pair-in-wasm");
+    const others = {
+      "the core's exports": "pair-called",
+      "16 pools in turn": "pair-16-pools",
+      "5 heaps in turn": "pair-5-heaps",
+      "a pool that zeroes": "pair-zeroed",
+      "a shared heap": "pair-shared",
+      "a particle, by indices": "particles",
+      "by a cursor": "particles-cursor",
+    };
+    const cell = (name, side) => {
+      const row = rowOf(tableOf(results, "runtimes", `runtimes-${name}`), side);
+      return row ? `${number(row.stats.median, true)} ns` : "";
+    };
+    return [
+      markdown(
+        [
+          "",
+          "version",
+          "alloc and free from JavaScript",
+          "against both",
+          "two calls that load",
+          "inside wasm",
+          "noise",
+        ],
+        (inside?.rows ?? []).map((row) => {
+          const from = rowOf(pair, row.side);
+          const { extra } = from ?? row;
+          return [
+            row.side,
+            /\d+(\.\d+)*/.exec(extra.version ?? "")?.[0] ?? "",
+            from ? withUnit(from, "ns") : "",
+            extra["against both"] ? times(extra["against both"]) : "",
+            from ? `${number(extra.calls, true)} ns` : "",
+            withUnit(row, "ns"),
+            percent(extra.noise),
+          ];
+        }),
+      ),
+      markdown(
+        ["a pair", ...Object.keys(others), "indices against by hand"],
+        (pair?.rows ?? []).map(({ side }) =>
+          [side].concat(
+            Object.values(others).map((name) => cell(name, side)),
+            against(rowOf(tableOf(results, "runtimes", "runtimes-particles"), side) ?? {}),
+          ),
+        ),
+      ),
+    ]
+      .filter(Boolean)
+      .join("\n\n");
+  },
+
+  backend(results) {
+    const table = tableOf(results, "core", "backend");
     return markdown(
-      ["", "version", "alloc and free from JavaScript", "the same inside wasm", "noise"],
-      (inside?.rows ?? []).map((row) => {
-        const from = rowOf(pair, row.side);
-        const { extra } = from ?? row;
-        return [
-          row.side,
-          /\d+(\.\d+)*/.exec(extra.version ?? "")?.[0] ?? "",
-          from ? withUnit(from, "ns") : "",
-          withUnit(row, "ns"),
-          percent(extra.noise),
-        ];
-      }),
+      [`${table?.title}, 1,000 elements${noiseIn(table)}`, "", "against the calls"],
+      (table?.rows ?? []).map((row) => [
+        row.side,
+        `${number(row.stats.median / 1000, true)} µs`,
+        row.ratio ? withInterval(row.ratio) : "",
+      ]),
     );
   },
 
@@ -239,15 +342,51 @@ export const blocks = {
   },
 
   memory(results) {
-    const sides = [OURS, "dlmalloc (wasi-libc)", "AssemblyScript TLSF"];
-    const names = ["memory-churn-1k", "memory-churn-10k", "memory-larson", "memory-sh8", "memory-mstress"];
+    const sides = [OURS, MALLOC, "dlmalloc (wasi-libc)", "mimalloc 3 (wasi-libc)", ZIG, "AssemblyScript TLSF"];
+    const names = ["churn-1k", "churn-10k", "fragmented", "larson", "sh8", "mstress"].map((name) => `memory-${name}`);
     return markdown(
       ["", ...sides],
+      each(results, "allocators", names, (table) => [
+        table.title.replace("Memory, ", ""),
+        ...sides.map((side) => {
+          const row = rowOf(table, side);
+          return row ? `${share(row.stats.median)} (${share(row.extra["of its address range"])})` : "";
+        }),
+      ]),
+    );
+  },
+
+  /** Our malloc among others, in ns. */
+  malloc(results) {
+    const sides = [
+      MALLOC,
+      "dlmalloc (wasi-libc)",
+      "mimalloc (wasi-libc)",
+      "mimalloc 3 (wasi-libc)",
+      "emmalloc (emscripten)",
+      ZIG,
+      "talc",
+      "bare lists (C)",
+    ];
+    const names = [
+      "pair",
+      "waves",
+      "churn-1k",
+      "churn-10k",
+      "fragmented",
+      "larson",
+      "xmalloc",
+      "sh6",
+      "sh8",
+      "mstress",
+    ];
+    return markdown(
+      ["ns for an allocation and a free", ...sides],
       each(results, "allocators", names, (table) => [
         table.title,
         ...sides.map((side) => {
           const row = rowOf(table, side);
-          return row ? `${(100 * row.stats.median).toFixed(0)} %` : "";
+          return row ? number(row.stats.median, true) : "";
         }),
       ]),
     );

@@ -7,10 +7,10 @@ import { filled } from "./blocks.mjs";
 import { fullPage } from "./full.mjs";
 import { plotsOf } from "./plotted.mjs";
 
-const documents = ["README.md", "docs/benchmarks.md", "docs/when-not.md"];
+const documents = ["docs/speed.md", "docs/benchmarks.md", "docs/when-not.md", "docs/debug.md"];
 /** The plots that documents show. */
 const shown = new Set(["allocators.svg"]);
-const order = ["allocators", "heap", "threads", "startup", "runtimes", "core", "struct", "counts"];
+const order = ["allocators", "heap", "threads", "startup", "runtimes", "core", "struct", "debug", "counts"];
 
 const read = (path) => (existsSync(join(root, path)) ? readFileSync(join(root, path), "utf8") : undefined);
 

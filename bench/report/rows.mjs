@@ -7,9 +7,12 @@ export const tableOf = (results, suite, name) =>
   results.find((result) => result.suite === suite)?.tables.find((table) => table.name === name);
 export const rowOf = (table, side) => table?.rows.find((row) => row.side === side);
 
-/** The rows of other allocators or ways, each with a ratio to ours; a bump allocator is a floor, no rival. */
+/** Floors, no rivals: allocators that check and return nothing. */
+const isFloor = (side) => side.startsWith("bump ") || side.startsWith("bare lists ");
+
+/** The rows of other allocators or ways, each with a ratio to ours. */
 export const rivals = (table) =>
-  table.rows.filter((row) => ratioOf(row)?.of === OURS && !row.side.startsWith(OURS) && !row.side.startsWith("bump "));
+  table.rows.filter((row) => ratioOf(row)?.of === OURS && !row.side.startsWith(OURS) && !isFloor(row.side));
 
 export const fastest = (table) =>
   rivals(table).toSorted((a, b) => (table.lower ? 1 : -1) * (a.stats.median - b.stats.median))[0];

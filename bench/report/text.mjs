@@ -86,7 +86,7 @@ export function columnsOf(table) {
     if (columns.at(-1)[2].every((cell) => cell === "")) columns.pop();
   }
   // Facts for readers of the raw results.
-  const raw = new Set(["cpuNs", "collections, part"]);
+  const raw = new Set(["clockNs", "collections, part"]);
   const facts = rows.map(({ extra }) => flat(extra ?? {}));
   for (const key of new Set(facts.flatMap((all) => Object.keys(all)))) {
     const cells = facts.map((all) => {

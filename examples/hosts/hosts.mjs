@@ -1,6 +1,6 @@
 /** The hosts: what each needs, how it is started, and what it does not run. */
 import { execFile } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -87,18 +87,27 @@ async function interruption() {
 }
 const WAMR = "0.1.1";
 
-/** The program that docs/hosts.md shows, and what the document says that it prints. */
-async function goProgram() {
-  const [, program, output] = /```go\n([^]*?)```\n[^]*?```text\n([^]*?)```/.exec(readFileSync(docs, "utf8"));
-  const folder = `${build}/hosts/go`;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/main.go`, program);
-  for (const name of ["go.mod", "go.sum"]) copyFileSync(`${here}wazero/${name}`, `${folder}/${name}`);
-  await run("go", ["build", "-o", "program", "."], { cwd: folder });
-  const printed = await run(`${folder}/program`, [], { cwd: build });
-  if (printed !== output) throw new Error(`prints ${printed}, and is said to print ${output}`);
-  return { text: "prints what the document says" };
-}
+/**
+ * The program that docs/hosts.md shows under a heading, by the commands that it gives, in a folder that has the package;
+ * the last command must print what the document says.
+ */
+const program = (heading) => ({
+  [`"${heading}" in docs/hosts.md`]: async () => {
+    const [, section] = new RegExp(`\n## ${heading}\n([^]*?)\n## `).exec(readFileSync(docs, "utf8"));
+    const [commands, source, output] = [...section.matchAll(/^```\w+\n([^]*?)^```$/gm)].map(([, text]) => text);
+    const folder = `${build}/hosts/${heading}`;
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(`${folder}/node_modules`, { recursive: true });
+    symlinkSync(root, `${folder}/node_modules/wasm-mempool`);
+    writeFileSync(`${folder}/${/^(?:\/\/|#) (\S+)\n/.exec(source)[1]}`, source);
+    // The commands before the last install what it needs, and some of them say so.
+    const lines = commands.trim().split("\n");
+    let printed;
+    for (const line of lines) printed = await run("sh", ["-e", "-c", line], { cwd: folder });
+    if (printed !== output) throw new Error(`prints ${printed}, and is said to print ${output}`);
+    return { text: "prints what the document says" };
+  },
+});
 
 /** wasm2c's runtime, in Debian's package. */
 const RUNTIME = "/usr/share/wabt/wasm2c";
@@ -116,7 +125,7 @@ export const hosts = [
     title: "wasmtime (Python)",
     install: () => pip("wasmtime", "50.0.1", `${build}/hosts/wasmtime`),
     version: async () => "50.0.1",
-    extra: { interruption },
+    extra: { interruption, ...program("Python"), ...program("Beside a guest") },
     command: async (_part, settings) => [
       "env",
       `PYTHONPATH=${build}/hosts/wasmtime`,
@@ -131,7 +140,7 @@ export const hosts = [
     install: () => run("go", ["build", "-o", `${build}/hosts/wazero`, "."], { cwd: `${here}wazero` }),
     version: async () => /wazero v(\S+)/.exec(readFileSync(`${here}wazero/go.mod`, "utf8"))[1],
     command: async (_part, settings) => [`${build}/hosts/wazero`, ...setup(settings)],
-    extra: { "the program in docs/hosts.md": goProgram },
+    extra: program("Go"),
   },
   {
     name: "chicory",
@@ -145,6 +154,7 @@ export const hosts = [
       }
       await run("javac", ["-d", folder, "-cp", `${folder}/lib/*`, "Core.java", "Main.java"], { cwd: `${here}chicory` });
     },
+    extra: program("Java"),
     version: async () =>
       /<artifactId>runtime<.*\n *<version>(.*)</.exec(readFileSync(`${here}chicory/pom.xml`, "utf8"))[1],
     command: async (_part, settings) => [

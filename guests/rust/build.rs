@@ -7,6 +7,8 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(wasm_mempool_threads)");
     let var = |name: &str| env::var(name).unwrap_or_default();
     if var("CARGO_CFG_TARGET_ARCH") != "wasm32" {
+        let advice = "build with --target wasm32-unknown-unknown or wasm32-wasip1";
+        println!("cargo:warning=wasm-mempool is empty for {}: {advice}", var("TARGET"));
         return;
     }
     // Only a nightly compiler lists `atomics` among the features of a target.
@@ -23,7 +25,12 @@ fn main() {
         .iter()
         .map(|folder| Path::new(&root).join(folder))
         .find(|folder| folder.join(format!("lib{archive}.a")).exists())
-        .unwrap_or_else(|| panic!("lib{archive}.a is missing: `npm run build` makes it"));
+        .unwrap_or_else(|| {
+            panic!(
+                "lib{archive}.a is neither in {root}/lib, where the published crate has it, nor in {root}/../../build, where \
+                 the npm package has it; in a clone of the repository, `npm ci && npm run build` makes it"
+            )
+        });
     println!("cargo:rerun-if-changed={}", folder.join(format!("lib{archive}.a")).display());
     println!("cargo:rustc-link-search=native={}", folder.display());
     println!("cargo:rustc-link-lib=static={archive}");

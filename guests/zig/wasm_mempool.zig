@@ -61,7 +61,6 @@ pub fn Pool(comptime T: type) type {
 
         /// BadArgument also if a T has more than 2^24 bytes, or an alignment above 4,096.
         pub fn init(options: Options) Error!Self {
-            if (c.malloc_heap() == 0) return error.OutOfMemory;
             const handle = c.mempool_create(@max(1, @sizeOf(T)), @alignOf(T), options.reserve, options.limit, 0);
             if (handle == 0) return refusal(c.heap_error());
             return .{ .handle = handle };

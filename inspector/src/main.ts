@@ -1,9 +1,10 @@
 /** The page: puts the parts together, and obeys mouse and keys. */
 import { importedInspector, sharedInspector } from "../../src/core/inspectors.ts";
-import { inspectors } from "../../src/core/inspection.ts";
+import { debugInspectors, inspectors } from "../../src/core/inspection.ts";
+import { importedDebugCore, sharedDebugCore } from "../../src/debug/modules.ts";
 import { KIND, RUN, RUN_WORDS, STATE, STATE_THREAD, type HeapMap } from "../../src/inspect/heap-map.ts";
 import { TAG } from "../../src/inspector/protocol.ts";
-import { openFile, type ElementRecord } from "./files.ts";
+import { openFile, type Opened } from "./files.ts";
 import { Changes, Times } from "./history.ts";
 import { Live } from "./live.ts";
 import { facts, hex, Pools, showElement, showLegend, showTable, showThreads } from "./panel.ts";
@@ -12,6 +13,7 @@ import { describeState, stateOf, themes, threadOf, type Theme } from "./states.t
 import { Strip } from "./strip.ts";
 
 inspectors.provide({ imported: importedInspector, shared: sharedInspector });
+debugInspectors.provide({ imported: importedDebugCore, shared: sharedDebugCore });
 
 const of = <T extends HTMLElement = HTMLElement>(id: string): T => document.getElementById(id) as T;
 const query = new URLSearchParams(location.search);
@@ -25,7 +27,7 @@ const strip = new Strip(of<HTMLCanvasElement>("strip"));
 const pools = new Pools(of("pools"));
 const changes = new Changes();
 const times = new Times();
-let records: ReadonlyMap<number, ElementRecord> = new Map();
+let recordOf: Opened["recordOf"] = () => undefined;
 let shown: string | undefined;
 let isPaused = false;
 let legendKey = "";
@@ -41,7 +43,7 @@ function say(problem: string | undefined): void {
 
 function begin(program: string | undefined): void {
   shown = program;
-  records = new Map();
+  recordOf = () => undefined;
   changes.clear();
   times.clear();
   pools.clear();
@@ -136,7 +138,7 @@ const live = new Live({
   },
   element({ program, address, site, age }) {
     if (program !== shown || (site === undefined && age === undefined)) return;
-    records = new Map([[address, { site, age }]]);
+    recordOf = (element) => (element === address ? { site, age } : undefined);
     if (picture.selected?.address === address) showSelected();
   },
 });
@@ -162,7 +164,7 @@ function open(name: string, file: Uint8Array): void {
     const opened = openFile(name, file);
     live.stop();
     begin(name);
-    records = opened.records;
+    recordOf = opened.recordOf;
     besideAt = 0;
     say(undefined);
     show(opened.map, undefined, opened.date ? `${name}, ${opened.date}` : name);
@@ -214,7 +216,7 @@ function showTip(spot: Spot | undefined, x: number, y: number): void {
 
 function showSelected(): void {
   const spot = picture.selected!;
-  showElement(of("element"), picture.map!, spot, changes.of(spot.address, 40), records.get(spot.address));
+  showElement(of("element"), picture.map!, spot, changes.of(spot.address, 40), recordOf(spot.address));
 }
 
 function select(spot: Spot | undefined, isSpoken: boolean): void {
@@ -353,6 +355,7 @@ function applyTheme(): void {
 }
 dark.addEventListener("change", applyTheme);
 applyTheme();
+if (query.has("table")) toggleTable();
 if (query.has("size")) picture.size = Number(query.get("size"));
 legend({ states: new Uint8Array() } as HeapMap, themeNow());
 

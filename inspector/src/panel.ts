@@ -1,5 +1,5 @@
 /** What stands beside the picture as text: the legend, the pools with their reserve, queue and time lines, an element, the table. */
-import { KIND, RUN, RUN_WORDS, type HeapMap, type PoolMap } from "../../src/inspect/heap-map.ts";
+import { KIND, RUN, RUN_WORDS, STATE, type HeapMap, type PoolMap } from "../../src/inspect/heap-map.ts";
 import type { ElementRecord } from "./files.ts";
 import { SAMPLES, type Change, type Series } from "./history.ts";
 import { bytes } from "./picture.ts";
@@ -246,6 +246,8 @@ export function facts(
 export function showTable(parent: Element, map: HeapMap): void {
   const { pools, runs, states: all } = map;
   const names = new Map(pools.map(({ serial, name }) => [serial, name]));
+  // Only a debug heap has a quarantine.
+  const shown = states.filter((state) => state !== "quarantined" || all.includes(STATE.quarantined));
   const poolRows = pools.map((pool) => [
     pool.name,
     pool.size,
@@ -263,16 +265,19 @@ export function showTable(parent: Element, map: HeapMap): void {
     const offset = runs[i + RUN.offset]!;
     for (const byte of all.subarray(offset, offset + (isSlab ? runs[i + RUN.count]! : 0))) counts[stateOf(byte)]!++;
     const what = kind === KIND.slab ? `slab of ${names.get(runs[i + RUN.serial]!) ?? "a pool"}` : kinds[kind]!;
-    const numbers = states.map((state) => (isSlab ? counts[state]! : ""));
+    const numbers = shown.map((state) => (isSlab ? counts[state]! : ""));
     runRows.push([hex(runs[i]! * 4096), what, runs[i + RUN.pages]!, ...numbers]);
   }
   const total = runs.length / RUN_WORDS;
   const caption = total > ROWS ? `The first ${ROWS} of ${total} runs of pages` : "Runs of pages";
   parent.replaceChildren(
-    tableOf("Pools", ["pool", "bytes", "live", "cached", "reserve", "waiting", ""], poolRows),
-    tableOf(caption, ["address", "what", "pages", ...states.map((state) => wordsOf[state])], runRows),
+    tableOf("Pools", ["pool", "element size", "live", "cached", "reserve", "waiting", "state"], poolRows),
+    tableOf(caption, ["address", "what", "pages", ...shown.map((state) => wordsOf[state])], runRows),
   );
 }
+
+/** Words begin at the left of their column, and numbers end at its right. */
+const isText = (value: string | number | undefined): boolean => typeof value === "string" && /^[^\d]/.test(value);
 
 function tableOf(
   caption: string,
@@ -282,18 +287,18 @@ function tableOf(
   const table = make("table");
   table.append(make("caption", caption));
   const head = make("tr");
-  for (const title of titles) {
-    const cell = make("th", title);
+  titles.forEach((title, i) => {
+    const cell = make("th", title, isText(rows[0]?.[i]) ? "text" : "");
     cell.scope = "col";
     head.append(cell);
-  }
+  });
   const top = make("thead");
   top.append(head);
   const body = make("tbody");
   for (const row of rows) {
     const line = make("tr");
     row.forEach((value, i) => {
-      const cell = make(i === 0 ? "th" : "td", String(value));
+      const cell = make(i === 0 ? "th" : "td", String(value), isText(value) ? "text" : value === 0 ? "quiet" : "");
       if (i === 0) (cell as HTMLTableCellElement).scope = "row";
       line.append(cell);
     });

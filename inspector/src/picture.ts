@@ -27,6 +27,8 @@ export class Picture {
   #theme: Theme = themes.light;
   #size = 128;
   #isDue = false;
+  /** The height in the picture at which the raster begins; undefined: it shows something else. */
+  #painted: number | undefined;
   hovered: Spot | undefined;
   selected: Spot | undefined;
   /** Of the last frame: tiles and elements drawn, calls of the canvas, milliseconds; and frames in all. */
@@ -56,12 +58,13 @@ export class Picture {
   setTheme(theme: Theme): void {
     this.#theme = theme;
     this.raster.theme(theme);
+    this.#painted = undefined;
     this.redraw();
   }
 
   /** The next map is of another heap. */
   forget(): void {
-    this.#map = this.selected = this.hovered = undefined;
+    this.#map = this.selected = this.hovered = this.#painted = undefined;
   }
 
   show(map: HeapMap): void {
@@ -70,6 +73,7 @@ export class Picture {
     if (!old || old.runs !== map.runs || old.pools.length !== map.pools.length) this.#arrange();
     this.selected = this.#again(this.selected);
     this.hovered = this.#again(this.hovered);
+    this.#painted = undefined;
     this.redraw();
   }
 
@@ -137,6 +141,7 @@ export class Picture {
   #arrange(): void {
     this.layout.build(this.#map!, this.canvas.width, Math.round(this.#size * this.ratio), this.ratio);
     this.#extent.style.height = `${this.layout.height / this.ratio}px`;
+    this.#painted = undefined;
   }
 
   /** The element or run at a place of the canvas, in CSS pixels. */
@@ -189,35 +194,59 @@ export class Picture {
 
   draw(): void {
     const start = performance.now();
-    const { raster, layout, stats } = this;
-    const { width, height } = this.canvas;
-    raster.resize(width, height);
-    raster.clear();
+    const { raster, stats } = this;
+    const { height } = this.canvas;
     stats.slabs = stats.elements = stats.calls = 0;
     const top = Math.round(this.#scroller.scrollTop * this.ratio);
-    if (this.#map) layout.visible(top, top + height, (run, x, y, { pool }) => this.#tile(run, x, y - top, pool));
-    for (const [spot, color] of [
-      [this.hovered, this.#theme.quiet],
-      [this.selected, this.#theme.ink],
-    ] as const) {
-      if (spot && this.#map) this.#outline(spot, top, pixel(color));
-    }
+    this.#paint(top, height);
     this.#context.putImageData(raster.image, 0, 0);
     stats.calls++;
-    if (this.#map) this.#titles(top, height);
+    if (this.#map) {
+      this.#outline(this.hovered, top, this.#theme.quiet);
+      this.#outline(this.selected, top, this.#theme.ink);
+      this.#titles(top, height);
+    }
     stats.frames++;
     stats.ms = performance.now() - start;
   }
 
-  #outline({ run, index }: Spot, top: number, color: number): void {
-    const { x, y, size } = this.#boxOf(run, index);
-    const thick = Math.round(2 * this.ratio);
-    const side = Math.max(size, 4);
+  /** Makes the raster show what is from `top` on. What it shows already is moved, and only the rest is drawn. */
+  #paint(top: number, height: number): void {
+    const { raster } = this;
+    const by = top - (this.#painted ?? Infinity);
+    this.#painted = top;
+    if (raster.resize(this.canvas.width, height) || !(Math.abs(by) < height)) {
+      raster.clear();
+      this.#tiles(top, 0, height);
+    } else if (by !== 0) {
+      raster.scroll(by);
+      const [from, to] = by > 0 ? [height - by, height] : [0, -by];
+      raster.clear(from, to);
+      this.#tiles(top, from, to);
+    }
+  }
+
+  /** Draws the tiles that are at least partly between two rows of the raster: again what was there, if they were partly there. */
+  #tiles(top: number, from: number, to: number): void {
+    if (!this.#map) return;
+    this.layout.visible(top + from, top + to, (run, x, y, { pool }) => this.#tile(run, x, y - top, pool));
+  }
+
+  #outline(spot: Spot | undefined, top: number, color: string): void {
+    if (!spot) return;
+    const { x, y, size } = this.#boxOf(spot.run, spot.index);
+    const context = this.#context;
+    const thick = (context.lineWidth = Math.round(2 * this.ratio));
+    const side = Math.max(size, 4) - 1;
     // Two lines, so that one of them is seen on any colour.
-    const ring = (out: number, width: number, each: number): void =>
-      this.raster.frame(x - out, y - top - out, side + 2 * out - 1, side + 2 * out - 1, width, each);
-    ring(2 * thick, thick, color);
-    ring(thick, thick, pixel(this.#theme.paper));
+    for (const [out, each] of [
+      [1.5 * thick, color],
+      [0.5 * thick, this.#theme.paper],
+    ] as const) {
+      context.strokeStyle = each;
+      context.strokeRect(x - out, y - top - out, side + 2 * out, side + 2 * out);
+      this.stats.calls++;
+    }
   }
 
   #tile(run: number, x: number, y: number, pool: number): void {

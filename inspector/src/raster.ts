@@ -27,12 +27,14 @@ export class Raster {
   readonly #mark = new Uint8Array(256);
   #paper = 0;
 
-  resize(width: number, height: number): void {
-    if (width === this.width && height === this.height) return;
+  /** True: the size is another one, and the image is blank. */
+  resize(width: number, height: number): boolean {
+    if (width === this.width && height === this.height) return false;
     this.width = width;
     this.height = height;
     this.image = new ImageData(width, height);
     this.pixels = new Uint32Array(this.image.data.buffer);
+    return true;
   }
 
   theme(theme: Theme): void {
@@ -56,8 +58,15 @@ export class Raster {
     }
   }
 
-  clear(): void {
-    this.pixels.fill(this.#paper);
+  /** Clears the rows from `from` to before `to`. */
+  clear(from = 0, to = this.height): void {
+    this.pixels.fill(this.#paper, from * this.width, to * this.width);
+  }
+
+  /** Moves all rows up by so many, fewer than there are; down if that is negative. What comes into the image stays as it was. */
+  scroll(by: number): void {
+    const words = by * this.width;
+    this.pixels.copyWithin(Math.max(0, -words), Math.max(0, words), this.pixels.length + Math.min(0, words));
   }
 
   /** A rectangle, as far as it is in the image. */

@@ -6,6 +6,8 @@ export const ABI_VERSION = 4;
 /* What the core's functions return instead of 0, or heap_error gives after a 0. */
 export const LAST = 1;
 export const NOT_STORED = 2;
+/** A debug heap asks from where the caller frees: the caller tells it, and calls again. */
+export const ASKS = 3;
 export const FOREIGN = -1;
 export const DOUBLE = -2;
 export const INTERIOR = -3;

@@ -5,9 +5,10 @@ import { MempoolError } from "./errors.ts";
 import type { HeapHandle } from "./handles.ts";
 import type { Inspection } from "./inspection.ts";
 import { Shrinkers } from "./shrinkers.ts";
+import { Ticker } from "./timers.ts";
 import type { CoreModules } from "./modules.ts";
 import type { WasmMemory } from "./types.ts";
-import { Views } from "./views.ts";
+import { Views, wordViews } from "./views.ts";
 import { Watermarks } from "./watermarks.ts";
 
 /** A pool of this thread, as far as its heap deals with all pools alike. */
@@ -34,8 +35,12 @@ export interface PoolMember {
 
 /** A wait queue of a pool, in this thread. */
 export interface QueueMember {
+  /** Milliseconds between two ticks: the same for all queues of a heap. */
+  readonly ms: number;
+  /** So much time has passed. Of the queues that tick together, the first looks around for all. */
+  tick(milliseconds: number, isFirst: boolean): void;
   /** The heap may have got memory back. */
-  retry(): void;
+  retry(isFirst: boolean): void;
 }
 
 /** What a heap of several threads adds: a program without one does not ship it. */
@@ -74,12 +79,15 @@ const endedCore: Core = /* @__PURE__ */ new Proxy({} as Core, { get: throwEnded 
 
 /** The most words that a heap keeps for bulk requests. */
 const MOST_SPARE = 16384;
+export const noWords: Uint32Array = /* @__PURE__ */ new Uint32Array(0);
 
 export class HeapContext {
   /** The Heap that the caller holds. */
   front!: object;
   readonly memory: WasmMemory;
   readonly views: Views;
+  /** See {@link wordViews}. */
+  readonly viewAt: ReturnType<typeof wordViews>;
   /** The core's exports. Once the heap has ended in this thread, every access throws ERR_CLOSED. */
   core: Core;
   /** The compiled core, for other threads. */
@@ -101,15 +109,20 @@ export class HeapContext {
   readonly watermarks: Watermarks = new Watermarks();
   readonly shrinkers: Shrinkers = new Shrinkers();
   declare observers?: Set<HeapObserver>;
+  /** Where queues are that this thread made or attached to: elements of the package's own, which nobody leaks. */
+  declare rings?: Set<number>;
   /** Lets another heap have the bytes of this one. */
   releaseExtent: (() => void) | undefined;
+  /** One for all queues: what a tick costs must not grow with the queues times the pools. */
+  readonly #ticker = new Ticker();
   #maximum: number | undefined;
   #isRetryScheduled = false;
-  #spare: Uint32Array = new Uint32Array(0);
+  #spare = noWords;
 
   constructor({ memory, core, modules, address, inspection, sharing }: HeapParts) {
     this.memory = memory;
     this.views = new Views(memory);
+    this.viewAt = wordViews(memory);
     this.core = core;
     this.modules = modules;
     this.inspection = inspection;
@@ -159,8 +172,29 @@ export class HeapContext {
     this.#isRetryScheduled = true;
     void Promise.resolve().then(() => {
       this.#isRetryScheduled = false;
-      for (const queue of this.queues) queue.retry();
+      this.#eachQueue((queue, isFirst) => queue.retry(isFirst));
     });
+  }
+
+  /**
+   * Learns whether a waiter of a queue waits. While one does, the queues tick, and calls on all the heap's pools in this thread
+   * take the slow path, which serves them.
+   */
+  updateQueue(queue: QueueMember, waits: boolean): void {
+    const { queues } = this;
+    const { size } = queues;
+    if (waits) queues.add(queue);
+    else queues.delete(queue);
+    const { ms } = queue;
+    // On a shared heap other threads can serve the waiters: the timer keeps the process alive for that.
+    if (queues.size === 0) this.#ticker.stop();
+    else this.#ticker.start(ms, this.isShared, () => this.#eachQueue((each, isFirst) => each.tick(ms, isFirst)));
+    if ((size === 0) !== (queues.size === 0)) for (const pool of this.pools) pool.updateFastHandle();
+  }
+
+  /** Queues may come and go meanwhile. */
+  #eachQueue(call: (queue: QueueMember, isFirst: boolean) => void): void {
+    [...this.queues].forEach((queue, i) => call(queue, i === 0));
   }
 
   /** An array of at least `count` words for the caller until it returns: the same again and again unless it is large. */
@@ -168,6 +202,18 @@ export class HeapContext {
     if (count > MOST_SPARE) return new Uint32Array(count);
     if (this.#spare.length < count) this.#spare = new Uint32Array(count);
     return this.#spare;
+  }
+
+  /** These words for a prefill, to keep until it gives them back; new ones cost more than the elements. */
+  takeWords(count: number): Uint32Array {
+    const words = this.#spare;
+    if (words.length !== count) return new Uint32Array(count);
+    this.#spare = noWords;
+    return words;
+  }
+
+  keepWords(words: Uint32Array): void {
+    if (words.length <= MOST_SPARE) this.#spare = words;
   }
 
   /**

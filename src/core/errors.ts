@@ -4,7 +4,7 @@
  * | code | thrown by | meaning |
  * | --- | --- | --- |
  * | `ERR_INVALID_ARGUMENT` | any call | an argument is wrong; nothing was changed |
- * | `ERR_NO_MEMORY` | create, createHeap, createArena, attach, watch, resize, reshape | there is no memory for what the call sets aside; nothing was changed |
+ * | `ERR_NO_MEMORY` | create, createHeap, createArena, createQueue, attach, watch, resize, reshape; use | there is no memory for what the call sets aside, or no element; nothing was changed |
  * | `ERR_CLOSED` | any call on a pool or arena after `exit`, on a heap after `detach` | the pool, arena or heap no longer serves |
  * | `ERR_FOREIGN_FREE` | free | the address belongs to another pool |
  * | `ERR_DOUBLE_FREE` | free | the element is free already |
@@ -12,7 +12,8 @@
  * | `ERR_MISALIGNED_FREE` | free | the address is no multiple of the pool's alignment |
  * | `ERR_INVALID_ADDRESS` | free | no pool ever allocated that address, or the value is no address |
  * | `ERR_USE_AFTER_FREE` | a cursor on an element of a debug heap | the element was freed, or is another one by now |
- * | `ERR_TIMEOUT` | allocWait, allocAsync, and those of bulk and prefill | no element came in time |
+ * | `ERR_TIMEOUT` | allocWait, allocAsync, and those of bulk, prefill and queues | no element came in time; no address, or no room |
+ * | `ERR_TOO_MANY_WAITERS` | allocAsync, and those of bulk and prefill | `maxWaiters` calls of this thread wait already |
  * | `ERR_NO_WASM` | createHeap, createHeapAsync | there is no WebAssembly here, or the host lets no module be compiled: see `module` |
  * | | stats, check, table of a pool, heap or arena; what `wasm-mempool/inspect` exports | the host does not compile the inspector: see `inspector` |
  * | `ERR_NOT_IMPORTED` | stats, check, table; create, attach with a backend of your own | the program lacks an import, which the message names |
@@ -35,6 +36,7 @@ export type ErrorCode =
   | "ERR_INVALID_ADDRESS"
   | "ERR_USE_AFTER_FREE"
   | "ERR_TIMEOUT"
+  | "ERR_TOO_MANY_WAITERS"
   | "ERR_NO_WASM"
   | "ERR_NOT_IMPORTED"
   | "ERR_NOT_ISOLATED"

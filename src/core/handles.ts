@@ -29,7 +29,17 @@ export interface PoolHandle {
   readonly align: number;
   readonly minNr: number;
   readonly maxNr: number;
+  readonly maxWaiters: number;
   readonly zero: boolean;
   /** Whether the elements come from a backend of the caller's own: then a thread that attaches gives its `backend`. */
   readonly hosted: boolean;
+}
+
+/** A queue for another thread: post it, and give it to {@link attach} there. Made by {@link Queue.share}. */
+export interface QueueHandle {
+  readonly heap: HeapHandle;
+  /** The address of the queue itself. */
+  readonly queue: number;
+  readonly capacity: number;
+  readonly name: string;
 }

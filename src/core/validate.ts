@@ -26,6 +26,12 @@ export function lengthOf(apiName: string, name: string, value: unknown): number 
   return (value as Uint32Array).length;
 }
 
+/** The count of a call on a Uint32Array: all of it, unless the caller gives fewer. */
+export function countOf(apiName: string, name: string, array: unknown, count: unknown): number {
+  const length = lengthOf(apiName, name, array);
+  return count === undefined ? length : integer(apiName, "count", count, 0, length);
+}
+
 /** Whether a value has the parts of an AbortSignal that the package uses. */
 export function isSignal(value: unknown): value is Signal {
   const { aborted, addEventListener, removeEventListener } = (value ?? {}) as Signal;

@@ -27,6 +27,11 @@ export class Views {
     this.refresh();
   }
 
+  /** A view that shows `count` words at `address`, without a look at the memory's buffer, which costs as much as a call of the core. */
+  words(address: number, count: number): Uint32Array {
+    return (address >>> 2) + count <= this.u32.length ? this.u32 : this.refresh().u32;
+  }
+
   /** Renews every view if the memory has another buffer now. Returns this. */
   refresh(): this {
     const { buffer } = this.memory;
@@ -44,4 +49,23 @@ export class Views {
     }
     return this;
   }
+}
+
+/** The shortest array that a move copies faster than a loop. */
+const LEAST = 16;
+/** A prime, for sizes are often powers of two. */
+const KEPT = 29;
+
+/**
+ * A function that gives a view of so many words at an address, to pass an array by one move of memory; or undefined: then
+ * copy by a loop. It keeps the first view for each remainder of the length, so no call makes an object, until the memory grows.
+ */
+export function wordViews(memory: WasmMemory): (address: number, length: number) => Uint32Array | undefined {
+  const views: Uint32Array[] = [];
+  return (address, length) => {
+    if (length < LEAST) return undefined;
+    const slot = length % KEPT;
+    const view = views[slot]?.length ? views[slot] : (views[slot] = new Uint32Array(memory.buffer, address, length));
+    return view.length === length && view.byteOffset === address ? view : undefined;
+  };
 }

@@ -1,7 +1,7 @@
 /** A debug heap as this thread sees it: it tells the core where calls come from, and the program what the core has found. */
 import { SCRATCH_WORDS } from "../core/abi.ts";
 import type { HeapContext } from "../core/context.ts";
-import type { DamageReport, DebugHeap, DebugOptions, Trace } from "../core/debug-types.ts";
+import type { DamageReport, DebuggedPool, DebugHeap, DebugOptions, Trace } from "../core/debug-types.ts";
 import { report as reportError, startInterval } from "../core/timers.ts";
 import { boolean, checkOptions, hex, integer, invalid, isUint32, show } from "../core/validate.ts";
 import { guardPlace, type DebugCore } from "./cursors.ts";
@@ -20,7 +20,10 @@ const SITE_LENGTH = 8;
 const SITE_TEXT = 12;
 const kinds = ["trace", "underrun", "overrun", "write-after-free", "trace"] as const;
 
-const optionNames = ["onDamage", "stacks", "everyMs"] as const;
+/** In place of a site: the core is to ask. */
+const ASK = 1;
+
+const optionNames = ["onDamage", "stacks", "everyMs", "sample"] as const;
 
 export function checkDebugOptions(apiName: string, options: true | DebugOptions): DebugOptions {
   if (options === true) return {};
@@ -28,11 +31,12 @@ export function checkDebugOptions(apiName: string, options: true | DebugOptions)
   if (typeof options !== "object" || options === null)
     invalid(`${what} must be a boolean or an object, got ${show(options)}`);
   const checked = checkOptions(what, options, optionNames);
-  const { onDamage, stacks = true, everyMs } = checked;
+  const { onDamage, stacks = true, everyMs, sample } = checked;
   if (onDamage !== undefined && typeof onDamage !== "function")
     invalid(`${apiName}: debug.onDamage must be a function, got ${show(onDamage)}`);
   boolean(apiName, "debug.stacks", stacks);
   if (everyMs !== undefined) integer(apiName, "debug.everyMs", everyMs, 1, 2 ** 31 - 1);
+  if (sample !== undefined) integer(apiName, "debug.sample", sample, 1, 2 ** 31 - 1);
   return checked;
 }
 
@@ -47,9 +51,12 @@ class Debugger implements DebugHeap {
   readonly #sites = new Map<string, number>();
   readonly #kept: DamageReport[] = [];
   readonly #stop: (() => void) | undefined;
+  readonly samples: boolean;
   #tag: string | undefined;
+  /** What the tag says, without stacks. */
+  #tagSite = 0;
 
-  constructor(heap: HeapContext, { onDamage, stacks = true, everyMs }: DebugOptions) {
+  constructor(heap: HeapContext, { onDamage, stacks = true, everyMs, sample = 0 }: DebugOptions) {
     this.#heap = heap;
     this.#core = heap.core as DebugCore;
     this.#onDamage = onDamage ?? (({ message }) => globalThis.console?.error(message));
@@ -59,12 +66,25 @@ class Debugger implements DebugHeap {
       this.settle();
     };
     this.#stop = everyMs === undefined ? undefined : startInterval(everyMs, false, look);
-    heap.views.guard = (place) => guardPlace(heap, (address) => this.#stateOf(address), place);
+    // A heap that this thread has joined has its rate already.
+    this.samples = this.#core.debug_sample(sample) > 0;
+    if (this.samples) this.#core.debug_use(ASK);
+    else heap.views.guard = (place) => guardPlace(heap, (address) => this.#stateOf(address), place);
   }
 
-  enter(): void {
-    if (!this.#stacks) return;
-    const stack = rawStack();
+  enter(pool: DebuggedPool, apiName: string, count: number): boolean {
+    if (this.samples && !this.#core.debug_due(pool.handle, count)) return false;
+    this.answer(pool, apiName);
+    return true;
+  }
+
+  enterFree(pool: DebuggedPool, apiName: string): void {
+    if (!this.samples) this.answer(pool, apiName);
+  }
+
+  answer({ front }: DebuggedPool, apiName: string): void {
+    if (!this.#stacks) return this.#core.debug_use(this.#tagSite);
+    const stack = rawStack((front as Record<string, unknown>)[apiName]);
     let site = this.#sites.get(stack);
     if (site === undefined) {
       const frames = framesOf(stack);
@@ -78,11 +98,12 @@ class Debugger implements DebugHeap {
   tag(text: string | undefined): void {
     this.#tag = text;
     this.#sites.clear();
-    if (!this.#stacks) this.#core.debug_use(text === undefined ? 0 : this.#intern(`[${text}]`));
+    this.#tagSite = text === undefined ? 0 : this.#intern(`[${text}]`);
   }
 
   settle(): void {
     const { scratch, views } = this.#heap;
+    if (this.samples && !this.#heap.hasEnded) this.#core.debug_use(ASK);
     while (!this.#heap.hasEnded && this.#core.debug_report(scratch)) {
       const report = this.#read(views.refresh().u32.slice(scratch / 4, scratch / 4 + REPORT));
       if (this.#kept.push(report) > KEPT) this.#kept.shift();

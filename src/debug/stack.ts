@@ -3,15 +3,25 @@
 /** The program's frames that a site has. */
 const FRAMES = 6;
 
-/** Frames of this package, which come first: whatever they are, in every engine's format. */
+/** Frames of this package, which come first where an engine cannot leave them out. */
 const OWN = 16;
 
-interface StackError {
-  stackTraceLimit?: unknown;
-  new (): { stack?: string };
+interface Stack {
+  /** A text, unless the program's Error.prepareStackTrace makes something else. */
+  stack?: unknown;
 }
 
-/** The folder of this package, or the file that a bundler has put it into: no frame of it is the program's. */
+/** Error, with what engines add to it. */
+interface Engine {
+  new (): Stack;
+  stackTraceLimit?: unknown;
+  /** Leaves out the frames down to that of `entry`, and all if `entry` is not there. */
+  captureStackTrace?(into: Stack, entry: unknown): void;
+}
+
+const engine = Error as unknown as Engine;
+
+/** The folder of this package: no frame of it is the program's. In a bundle undefined, where folders tell nothing. */
 const own =
   /(?:^|\n)[^\n]*?((?:file|https?|blob|webpack[-\w]*):[^\n]*?|\/[^\n]*?)(?:src|dist)\/debug\/stack\.[jt]s/.exec(
     new Error().stack ?? "",
@@ -23,16 +33,26 @@ const isOwn = (line: string): boolean =>
 /** Frames of Node's own, which load the program. */
 const isHost = /\bnode:internal\//;
 
-/** The stack of the caller, as the engine words it. */
-export function rawStack(): string {
-  const host = Error as unknown as StackError;
-  const limit = host.stackTraceLimit;
+const textOf = ({ stack }: Stack): string => (typeof stack === "string" ? stack : "");
+
+/**
+ * The stack above a call of `entry`, as the engine words it: this package's public method, so that a bundle's stack begins in
+ * the program, too. The whole stack if `entry` does not run, or the engine cannot tell.
+ */
+export function rawStack(entry: unknown): string {
+  const limit = engine.stackTraceLimit;
+  const into: Stack = {};
   // V8's; other engines have all frames, or a limit of their own.
+  const isLimited = typeof limit === "number";
   try {
-    if (typeof limit === "number" && limit < OWN + FRAMES) host.stackTraceLimit = OWN + FRAMES;
-    return new host().stack ?? "";
+    if (isLimited) engine.stackTraceLimit = FRAMES;
+    engine.captureStackTrace?.(into, entry);
+    const above = textOf(into);
+    if (above.includes("\n")) return above;
+    if (isLimited && limit < OWN + FRAMES) engine.stackTraceLimit = OWN + FRAMES;
+    return textOf(new engine());
   } finally {
-    if (typeof limit === "number") host.stackTraceLimit = limit;
+    if (isLimited) engine.stackTraceLimit = limit;
   }
 }
 

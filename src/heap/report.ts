@@ -32,7 +32,7 @@ const problems: readonly string[] = [
   "the pool at $x0 says that its slabs hold $1 elements, but they hold $2",
   "the pool at $x0 has a damaged layout: its stride is $1",
   "the list of pools or of arenas is wrong at $x0",
-  "a waiter waits for the pool at $x0, which has $1 elements in its reserve",
+  "a waiter of the pool at $x0 is out of sight, or waits although there are $1 elements in the reserve",
   "the reserve at $x0 has $1 elements, against its minNr $2",
 ];
 

@@ -47,7 +47,7 @@ export interface DumpText {
   /** Whether it is a debug heap. */
   readonly isDebug: boolean;
   readonly pools: readonly DumpedPool[];
-  /** Of a debug heap: address, place and time of the outstanding elements. */
+  /** Of a debug heap: address, place and time of the outstanding elements whose place it knows. */
   readonly records: readonly (readonly [address: number, site: string, sequence: number])[];
 }
 
@@ -74,7 +74,7 @@ export function dump(heap: Heap): Uint8Array<ArrayBuffer> {
     const { elementSize, minNr } = pool;
     pools.push({ ...pool.spec, elementSize, minNr, serial, handle, isClosed, backend });
   }
-  const records = subject.recordOf ? Array.from(walk({ ...subject, memberOf: unnamed }), recordIn) : [];
+  const records = subject.recordOf ? [...recordsIn(walk({ ...subject, memberOf: unnamed }))] : [];
   const text: DumpText = {
     abi: ABI_VERSION,
     date: new Date().toISOString(),
@@ -88,8 +88,12 @@ export function dump(heap: Heap): Uint8Array<ArrayBuffer> {
 }
 
 const unnamed = (): { name: string } => ({ name: "" });
-const recordIn = ({ address, site = "", sequence = 0 }: Partial<Holding> & { address: number }) =>
-  [address, site, sequence] as const;
+
+function* recordsIn(all: Iterable<Holding>): Generator<DumpText["records"][number]> {
+  for (const { address, site, sequence } of all) {
+    if (site !== undefined && sequence !== undefined) yield [address, site, sequence];
+  }
+}
 
 /** JSON in ASCII: a worklet has no TextEncoder. */
 function encode(json: string): Uint8Array {

@@ -4,13 +4,10 @@
  *
  * A reader makes numbers and arrays, no objects for runs or elements: a map of 10,000 slabs costs some milliseconds.
  */
-import { PAGE, SCRATCH_WORDS, UNLIMITED, WASM_PAGE, type Inspector } from "../core/abi.ts";
-import { inspectors } from "../core/inspection.ts";
-import { compile } from "../core/modules.ts";
+import { PAGE, SCRATCH_WORDS } from "../core/abi.ts";
 import { now } from "../core/timers.ts";
-import { integer, invalid, show } from "../core/validate.ts";
-import { Views } from "../core/views.ts";
 import type { Heap } from "../heap/heap.ts";
+import { contextOf, numbered, poolsOf, type FoundPool, type Subject } from "./subject.ts";
 
 /** What a run of pages is: the values of {@link RUN}.kind. */
 export const KIND = { free: 1, own: 2, slab: 3, records: 4, block: 5, arena: 6 } as const;
@@ -93,16 +90,7 @@ export interface HeapMap {
 }
 
 /** What a map is read from. */
-export interface MapSource {
-  readonly inspector: Inspector;
-  readonly address: number;
-  /** SCRATCH_WORDS words, for results. */
-  readonly at: number;
-  readonly views: Views;
-  readonly isShared: boolean;
-  /** What this thread knows of a pool. */
-  memberOf(serial: number, handle: number): { readonly name: string; readonly waiting?: number } | undefined;
-}
+export type MapSource = Omit<Subject, "recordOf">;
 
 /** What heap_next_run returns if there is no more. */
 export const NONE: number = 2 ** 32 - 1;
@@ -130,7 +118,7 @@ export class MapReader {
     inspector.heap_stats(address, at);
     const { f64 } = views.refresh();
     const [bytes, maximum] = [f64[at >>> 3]! * PAGE, f64[(at >>> 3) + 1]! * PAGE];
-    const pools = poolsOf(this.source, f64[(at >>> 3) + 5]!);
+    const pools = poolsOf(this.source).map((pool) => mapOfPool(this.source, pool));
     let words = 0;
     let length = 0;
     for (let page = 0; ; words += RUN_WORDS) {
@@ -202,44 +190,38 @@ export class MapReader {
   }
 }
 
-function poolsOf(source: MapSource, most: number): PoolMap[] {
-  const { inspector, address, at, views, isShared, memberOf } = source;
-  const found: PoolMap[] = [];
-  for (let pool = 0; found.length < most;) {
-    pool = inspector.heap_next_pool(address, pool, at) >>> 0;
-    if (pool === 0) break;
-    const i = at >>> 2;
-    const { u32, f64 } = views.refresh();
-    const [serial, handle, flags, maxNr] = [u32[i]!, u32[i + 1]!, u32[i + 2]!, u32[i + 3]!];
-    const isKnown = handle !== 0;
-    if (isKnown) inspector.mempool_stats(handle, at);
-    const n = (index: number): number => (isKnown ? f64[(at >>> 3) + index]! : 0);
-    const [currNr, outstanding, cached, minNr, size] = [n(0), n(1), n(2), n(10), n(11)];
-    const waiting = (flags & 2) !== 0 && isShared ? inspector.mempool_waiters(address, pool, at) : 0;
-    const queue = Array.from({ length: Math.min(waiting, SCRATCH_WORDS / 2) }, (_, k) => [
-      u32[i + 2 * k]!,
-      u32[i + 2 * k + 1]!,
-    ])
-      // The numbers wrap.
-      .toSorted(([, a], [, b]) => (a! - b!) | 0)
-      .map(([thread]) => thread!);
-    const member = memberOf(serial, handle);
-    found.push({
-      name: member?.name ?? `#${serial}`,
-      serial,
-      address: pool,
-      size,
-      minNr,
-      maxNr: maxNr === UNLIMITED ? Infinity : maxNr,
-      currNr,
-      outstanding,
-      cached,
-      isClosed: (flags & 1) !== 0,
-      waiting: isShared ? waiting : (member?.waiting ?? 0),
-      queue,
-    });
-  }
-  return found.toSorted((a, b) => a.serial - b.serial);
+function mapOfPool(source: MapSource, found: FoundPool): PoolMap {
+  const { inspector, address: heap, at, views, isShared, memberOf } = source;
+  const { address, serial, handle, maxNr, isClosed, isWaiting } = found;
+  const isKnown = handle !== 0;
+  if (isKnown) inspector.mempool_stats(handle, at);
+  const { f64, u32 } = views.refresh();
+  const n = (index: number): number => (isKnown ? f64[(at >>> 3) + index]! : 0);
+  const [currNr, outstanding, cached, minNr, size] = [n(0), n(1), n(2), n(10), n(11)];
+  const waiting = isWaiting && isShared ? inspector.mempool_waiters(heap, address, at) : 0;
+  const i = at >>> 2;
+  const queue = Array.from({ length: Math.min(waiting, SCRATCH_WORDS / 2) }, (_, k) => [
+    u32[i + 2 * k]!,
+    u32[i + 2 * k + 1]!,
+  ])
+    // The numbers wrap.
+    .toSorted(([, a], [, b]) => (a! - b!) | 0)
+    .map(([thread]) => thread!);
+  const { name, waiting: own = 0 } = memberOf(found);
+  return {
+    name,
+    serial,
+    address,
+    size,
+    minNr,
+    maxNr,
+    currNr,
+    outstanding,
+    cached,
+    isClosed,
+    waiting: isShared ? waiting : own,
+    queue,
+  };
 }
 
 /**
@@ -248,8 +230,7 @@ function poolsOf(source: MapSource, most: number): PoolMap[] {
  * @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, `ERR_NO_WASM`.
  */
 export function sourceOf(apiName: string, heap: Heap): MapSource {
-  const context = (heap as Heap | null | undefined)?.context;
-  if (!context || context.front !== heap) invalid(`${apiName}: heap must be a Heap, got ${show(heap)}`);
+  const context = contextOf(apiName, heap);
   const { isShared } = context;
   return {
     inspector: context.inspection.exports(apiName),
@@ -260,9 +241,9 @@ export function sourceOf(apiName: string, heap: Heap): MapSource {
     },
     views: context.views,
     isShared,
-    memberOf(serial, handle) {
+    memberOf({ serial, handle }) {
       for (const pool of context.pools) if (isShared ? pool.serial === serial : pool.handle === handle) return pool;
-      return undefined;
+      return { name: numbered(serial) };
     },
   };
 }
@@ -278,39 +259,4 @@ export function sourceOf(apiName: string, heap: Heap): MapSource {
  */
 export function mapHeap(heap: Heap): HeapMap {
   return new MapReader(sourceOf("mapHeap", heap)).read();
-}
-
-/** What the image of a memory is: see {@link sourceOfImage}. */
-export interface ImageOptions {
-  /** The heap's address in the memory. Default: 1024, where a heap with a memory of its own is. */
-  readonly address?: number;
-  /** Whether it is that of a heap of several threads. */
-  readonly isShared?: boolean;
-  /** The names of pools, by serial number. */
-  readonly names?: Readonly<Record<number, string>>;
-}
-
-/**
- * What is read of a heap in a copy of its memory's bytes, from address 0 on: of another program, or from a file.
- *
- * @throws `ERR_INVALID_ARGUMENT` if there is no heap at the address.
- */
-export function sourceOfImage(bytes: Uint8Array, options: ImageOptions = {}): MapSource {
-  const { address = 1024, isShared = false, names = {} } = options;
-  integer("sourceOfImage", "address", address, 1, 2 ** 32 - 1);
-  const pages = Math.ceil(bytes.length / WASM_PAGE);
-  // One page more, for results.
-  const size = { initial: pages + 1, maximum: pages + 1 };
-  const memory = new WebAssembly.Memory(isShared ? { ...size, shared: true } : size);
-  const views = new Views(memory);
-  views.u8.set(bytes);
-  const module = compile("sourceOfImage", inspectors.get("sourceOfImage")[isShared ? "shared" : "imported"]);
-  const inspector = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Inspector;
-  const at = pages * WASM_PAGE;
-  if (inspector.heap_next_run(address, 0, at) === -1) {
-    const kind = isShared ? "heap of several threads" : "heap";
-    invalid(`sourceOfImage: there is no ${kind} at address ${address} of these ${bytes.length} bytes`);
-  }
-  const memberOf = (serial: number) => (names[serial] === undefined ? undefined : { name: names[serial] });
-  return { inspector, address, at, views, isShared, memberOf };
 }

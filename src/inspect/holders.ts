@@ -26,7 +26,7 @@ export interface Holding {
 /**
  * Every outstanding element of a heap, also of pools that other threads made, or of one pool, in the order of addresses. An
  * element that another thread allocates or frees meanwhile may be there or not. For people: it makes an object each, and in
- * hot loops {@link Pool.live} makes none.
+ * hot loops {@link Pool.live} makes none. Without the queues that this thread made or attached to.
  *
  * @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, `ERR_NO_WASM`.
  * @example
@@ -38,12 +38,13 @@ export function holdings(of: Heap | Pool): IterableIterator<Holding> {
 }
 
 export function* walk(subject: Subject, only?: PoolMember): IterableIterator<Holding> {
-  const { inspector, address: heap, at, views, recordOf } = subject;
+  const { inspector, address: heap, at, views, recordOf, rings } = subject;
   const members = new Map(poolsOf(subject).map((pool) => [pool.serial, subject.memberOf(pool)]));
   const handle = only?.handle ?? 0;
   for (let address = 0; ;) {
     address = inspector.heap_next_live(heap, handle, address, NOBODY) >>> 0;
     if (address === 0) return;
+    if (rings?.has(address)) continue;
     inspector.mempool_owner(heap, address, at);
     const { u32 } = views.refresh();
     const [serial, , size, thread] = u32.subarray(at >>> 2) as unknown as [number, number, number, number];
@@ -148,7 +149,11 @@ class Report implements LeakReport {
       rows.push([`  ${each.pool}`, `${each.count}`, `${each.bytes}`, `${each.thread ?? "-"}`, ...sites, where]);
     }
     const left = hasSites ? [0, 5, 6] : [0, 4];
-    return [`outstanding: ${count} elements, ${bytes} bytes`, ...alignColumns(rows, Infinity, left), ""].join("\n");
+    return [
+      `outstanding: ${count} ${count === 1 ? "element" : "elements"}, ${bytes} bytes`,
+      ...alignColumns(rows, Infinity, left),
+      "",
+    ].join("\n");
   }
 }
 

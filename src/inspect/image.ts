@@ -12,6 +12,7 @@ import { statsOf, type HeapStats } from "../heap/stats.ts";
 import { statsOf as statsOfPool, type PoolStats } from "../pool/stats.ts";
 import { Tally } from "../wait/tally.ts";
 import { bytesOf, DEBUG_MAGIC, HEAP_MAGIC, unpack, type DumpedPool, type DumpText } from "./dump.ts";
+import { MapReader, type HeapMap } from "./heap-map.ts";
 import { group, walk, type Holding, type LeakReport } from "./holders.ts";
 import { mapOf, type MapOptions } from "./map.ts";
 import { numbered, poolsOf, type FoundPool, type Subject } from "./subject.ts";
@@ -47,7 +48,8 @@ export class HeapImage {
   readonly isShared: boolean;
   /** The memory, without the page behind it where the inspector writes. */
   readonly bytes: number;
-  readonly #subject: Subject;
+  /** @internal */
+  readonly subject: Subject;
 
   /** @internal */
   constructor(apiName: string, known: Known, bytes: number, fill: (target: Uint8Array) => void) {
@@ -74,11 +76,12 @@ export class HeapImage {
     fill(views.u8.subarray(0, bytes));
     const names = new Map(known.pools.map((pool) => [pool.serial, pool]));
     const records = new Map(known.records.map(([address, site, sequence]) => [address, { site, sequence }]));
-    this.#subject = {
+    this.subject = {
       inspector,
       address: known.address,
       at: bytes,
       views,
+      isShared: known.isShared,
       memberOf: ({ serial }) => names.get(serial) ?? { name: numbered(serial) },
       recordOf: records.size > 0 ? (address) => records.get(address) : undefined,
     };
@@ -92,7 +95,7 @@ export class HeapImage {
   /** The statistics of each pool, in the order in which the pools were made. Waits are not in memory: those are 0. */
   pools(): PoolStats[] {
     return walked(() =>
-      poolsOf(this.#subject)
+      poolsOf(this.subject)
         .filter(({ handle }) => handle !== 0)
         .map((pool) => this.#statsOf(pool)),
     );
@@ -100,14 +103,14 @@ export class HeapImage {
 
   #statsOf(pool: FoundPool): PoolStats {
     const { handle, maxNr, align } = pool;
-    const known = this.#subject.memberOf(pool) as { name: string } & Partial<DumpedPool>;
+    const known = this.subject.memberOf(pool) as { name: string } & Partial<DumpedPool>;
     const { name, hosted, elementSize } = known;
     const hostedSize = hosted ? elementSize : undefined;
     return statsOfPool({ name, handle, heap: this.#source, align, maxNr, hostedSize }, new Tally().read());
   }
 
   get #source(): Pick<HeapContext, "address" | "statistics"> {
-    const { inspector, at, views, address } = this.#subject;
+    const { inspector, at, views, address } = this.subject;
     return {
       address,
       statistics: (kind, of) => {
@@ -126,28 +129,33 @@ export class HeapImage {
 
   /** As {@link Heap.check}. */
   check(): string[] {
-    const { inspector, address, at, views } = this.#subject;
+    const { inspector, address, at, views } = this.subject;
     return problemsOf(inspector, address, at, views);
   }
 
   /** As {@link holdings}. The elements of a backend of the caller's own are the boxes that hold them. */
   holdings(): Holding[] {
-    return walked(() => [...walk(this.#subject)]);
+    return walked(() => [...walk(this.subject)]);
   }
 
   /** As {@link leakReport}. */
   leakReport(): LeakReport {
-    return walked(() => group(walk(this.#subject)));
+    return walked(() => group(walk(this.subject)));
   }
 
   /** As {@link memoryMap}. */
   map(options?: MapOptions): string {
-    return walked(() => mapOf("map", { ...this.#subject }, options));
+    return mapOf("map", this.heapMap(), options);
+  }
+
+  /** As {@link mapHeap}. */
+  heapMap(): HeapMap {
+    return walked(() => new MapReader(this.subject).read());
   }
 
   /** The memory's bytes: an element's are from its address on. */
   get u8(): Uint8Array {
-    return this.#subject.views.u8.subarray(0, this.bytes);
+    return this.subject.views.u8.subarray(0, this.bytes);
   }
 }
 

@@ -2,7 +2,7 @@
 import { PAGE } from "../core/abi.ts";
 import { boolean, checkOptions, hex, integer } from "../core/validate.ts";
 import type { Heap } from "../heap/heap.ts";
-import { poolsOf, subjectOf, type Subject } from "./subject.ts";
+import { KIND, MapReader, RUN, RUN_WORDS, sourceOf, type HeapMap } from "./heap-map.ts";
 
 /** What {@link memoryMap} takes. */
 export interface MapOptions {
@@ -40,17 +40,17 @@ const GREY = 90;
  * @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, `ERR_NO_WASM`.
  */
 export function memoryMap(heap: Heap, options?: MapOptions): string {
-  return mapOf("memoryMap", subjectOf("memoryMap", heap), options);
+  return mapOf("memoryMap", new MapReader(sourceOf("memoryMap", heap)).read(), options);
 }
 
-export function mapOf(apiName: string, subject: Subject, options: MapOptions | undefined): string {
+export function mapOf(apiName: string, map: HeapMap, options: MapOptions | undefined): string {
   const { width = 64, height = 32, color = false } = checkOptions(apiName, options, ["width", "height", "color"]);
   integer(apiName, "width", width, 8, 1024);
   integer(apiName, "height", height, 1, 65536);
   boolean(apiName, "color", color);
-  const kinds = kindsOf(subject);
+  const kinds = kindsOf(map);
   const letterOf = new Map<string, string>();
-  const pools = poolsOf(subject);
+  const pools = [...map.pools];
   const pages = new Map<number, number>();
   for (const kind of kinds) if (typeof kind === "number") pages.set(kind, (pages.get(kind) ?? 0) + 1);
   pools.sort((a, b) => (pages.get(b.serial) ?? 0) - (pages.get(a.serial) ?? 0));
@@ -82,7 +82,7 @@ export function mapOf(apiName: string, subject: Subject, options: MapOptions | u
   const legend = pools
     .slice(0, letters.length)
     .filter(({ serial }) => pages.has(serial))
-    .map((pool) => `${paint(letterOf.get(String(pool.serial))!)} ${subject.memberOf(pool).name}`);
+    .map(({ serial, name }) => `${paint(letterOf.get(String(serial))!)} ${name}`);
   if (pools.length > letters.length) legend.push(`${OTHERS} ${pools.length - letters.length} other pools`);
   const others = [`${OWN} the allocator, arenas`, `${FREE} free`];
   if (kinds.includes(BLOCK)) others.unshift(`${BLOCK} blocks of malloc`);
@@ -102,17 +102,16 @@ function mostOf(glyphs: readonly string[]): string {
 }
 
 /** What each page has: a pool, by its serial number, or another sign. Ends with the last page that has anything. */
-function kindsOf({ inspector, address, at, views }: Subject): (string | number)[] {
+function kindsOf({ runs, address, bytes }: HeapMap): (string | number)[] {
   const kinds: (string | number)[] = [];
-  const pages = views.refresh().u8.length / PAGE;
-  let end = 0;
-  inspector.heap_stats(address, at);
-  const own = views.f64[at >>> 3]!;
-  for (let page = 0; page < pages; page++) {
-    const found = inspector.mempool_owner(address, page * PAGE, at);
-    const serial = views.u32[at >>> 2]!;
-    kinds.push(found === 0 ? FREE : found === 3 ? BLOCK : serial > 0 ? serial : OWN);
-    if (found !== 0) end = page + 1;
+  let end = Math.floor(address / PAGE) + bytes / PAGE;
+  for (let i = 0; i < runs.length; i += RUN_WORDS) {
+    const kind = runs[i + RUN.kind];
+    if (kind === KIND.free) continue;
+    const sign = kind === KIND.slab ? runs[i + RUN.serial]! : kind === KIND.block ? BLOCK : OWN;
+    const first = runs[i + RUN.page]!;
+    end = Math.max(end, first + runs[i + RUN.pages]!);
+    for (let page = first; page < first + runs[i + RUN.pages]!; page++) kinds[page] = sign;
   }
-  return kinds.slice(0, Math.min(pages, Math.max(end, Math.floor(address / PAGE) + own)));
+  return Array.from({ length: end }, (_, page) => kinds[page] ?? FREE);
 }

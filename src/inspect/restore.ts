@@ -59,7 +59,16 @@ export function restoreHeap(bytes: Uint8Array): Restored {
   const pools = new Map<string, Pool>();
   for (const { handle, backend: kind, isClosed, name, align, maxNr, zero, elementSize, minNr } of text.pools) {
     if (isClosed) continue;
-    const spec = { name, align, maxNr: maxNr ?? Infinity, zero, hosted: kind === EXTERNAL, elementSize, minNr };
+    const spec = {
+      name,
+      align,
+      maxNr: maxNr ?? Infinity,
+      maxWaiters: Infinity,
+      zero,
+      hosted: kind === EXTERNAL,
+      elementSize,
+      minNr,
+    };
     pools.set(name, new Pool(new PoolContext(context, handle, spec, { kind })));
   }
   return { heap, pools };

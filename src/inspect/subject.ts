@@ -28,6 +28,9 @@ function recorder(context: HeapContext): Subject["recordOf"] {
   };
 }
 
+/** What is known of a pool beside what its memory has. */
+export type Member = Pick<PoolMember, "name"> & Partial<Pick<PoolMember, "elementIn" | "waiting">>;
+
 export interface Subject {
   readonly inspector: Inspector;
   /** The heap's address. */
@@ -35,9 +38,12 @@ export interface Subject {
   /** Where the inspector writes words. */
   readonly at: number;
   readonly views: Views;
+  readonly isShared: boolean;
   /** What this thread knows of a pool. */
-  memberOf(pool: FoundPool): Pick<PoolMember, "name"> & Partial<Pick<PoolMember, "elementIn">>;
+  memberOf(pool: Pick<FoundPool, "serial" | "handle">): Member;
   readonly recordOf: ((address: number) => ElementRecord | undefined) | undefined;
+  /** Where queues are, as far as this thread knows. */
+  readonly rings?: ReadonlySet<number> | undefined;
 }
 
 /** A pool, as the heap's list has it. */
@@ -78,8 +84,10 @@ export function subjectOf(apiName: string, of: unknown): Subject & { readonly po
     address,
     at,
     views,
+    isShared,
     pool,
     recordOf: recorder(context),
+    rings: context.rings,
     memberOf: ({ serial, handle }) => members.get(isShared ? serial : handle) ?? { name: numbered(serial) },
   };
 }
@@ -92,7 +100,7 @@ export function contextOf(apiName: string, heap: unknown, given: unknown = heap)
 }
 
 /** The heap's pools, in the order in which they were made. */
-export function poolsOf({ inspector, address, at, views }: Subject): FoundPool[] {
+export function poolsOf({ inspector, address, at, views }: Omit<Subject, "recordOf">): FoundPool[] {
   const found: FoundPool[] = [];
   // A damaged list may be a circle.
   const seen = new Set<number>();

@@ -204,7 +204,7 @@ export class BackendAdapter {
   }
 
   #word(box: number): number {
-    return this.#heap.views.refresh().u32[box >>> 2]!;
+    return this.#heap.views.words(box, 1)[box >>> 2]!;
   }
 
   /** A new box with an element of the backend in it; 0 if the backend has none, has thrown, or is running. */
@@ -224,7 +224,7 @@ export class BackendAdapter {
     const hasLeft = this.#filling === 0;
     this.#filling = 0;
     if (element !== 0 && !hasLeft) {
-      this.#heap.views.refresh().u32[box >>> 2] = element;
+      this.#heap.views.words(box, 1)[box >>> 2] = element;
       this.#remember(element, box);
     }
     this.#pool.syncState();

@@ -1,9 +1,14 @@
 /** Several elements at once: all or none. Arrays pass to the core in pieces, through this thread's scratch words. */
-import { BOX, CLOSED, DOUBLE, LAST, SCRATCH_WORDS } from "../core/abi.ts";
+import { ASKS, BOX, CLOSED, DOUBLE, LAST, SCRATCH_WORDS } from "../core/abi.ts";
 import type { HeapContext } from "../core/context.ts";
 import { forEachThenThrow } from "../core/errors.ts";
 import { integer, invalid, lengthOf } from "../core/validate.ts";
 import type { PoolContext } from "./context.ts";
+
+/** Words of the core's Magazine, whose address is the pool's handle: where its rounds end, and where they must end, or 0. */
+const MAGAZINE_TOP = 0;
+const MAGAZINE_LIMIT = 5;
+const MAGAZINE_WORDS = 6;
 
 /** Fills `out[0..count)`, or returns false, and then `out` is unchanged. `waits`: whether the caller then waits. */
 export function allocBulk(pool: PoolContext, apiName: string, out: Uint32Array, count: number, waits = false): boolean {
@@ -18,7 +23,17 @@ export function allocBulk(pool: PoolContext, apiName: string, out: Uint32Array, 
 
 function tryAllocBulk(pool: PoolContext, apiName: string, out: Uint32Array, count: number): boolean {
   pool.refuseClosed(apiName);
-  pool.heap.debug?.enter();
+  const { debug } = pool.heap;
+  if (!debug) return takeBulk(pool, apiName, out, count);
+  debug.enter(pool, apiName, count);
+  try {
+    return takeBulk(pool, apiName, out, count);
+  } finally {
+    debug.settle();
+  }
+}
+
+function takeBulk(pool: PoolContext, apiName: string, out: Uint32Array, count: number): boolean {
   if (pool.adapter) return allocEach(pool, apiName, out, count);
   if (pool.isSlow) pool.serveWaiters();
   // A request in pieces must not grow the memory before the core can see that no memory could hold all of it.
@@ -27,36 +42,44 @@ function tryAllocBulk(pool: PoolContext, apiName: string, out: Uint32Array, coun
     pool.countFailures(1);
     return false;
   }
-  const { core, scratch, memory } = pool.heap;
-  // Before the core grows the memory: that detaches an array in it.
-  const isInHeap = out.buffer === wordsAt(pool.heap).buffer;
-  const { byteOffset } = out;
-  const all = count > SCRATCH_WORDS ? pool.heap.spareWords(count) : undefined;
+  const { heap, handle } = pool;
+  const { core, scratch } = heap;
+  const { length, byteOffset } = out;
+  const before = count > SCRATCH_WORDS ? copyOf(heap, out, count) : undefined;
   for (let done = 0; done < count; done += SCRATCH_WORDS) {
     const n = Math.min(SCRATCH_WORDS, count - done);
-    if (!core.mempool_alloc_bulk(pool.handle, scratch, n)) {
-      if (all) freeBulk(pool, all, done);
+    const isDone = core.mempool_alloc_bulk(handle, scratch, n) !== 0;
+    // The core has grown the memory, and that has detached an array in it.
+    if (out.length < length) out = new Uint32Array(heap.memory.buffer, byteOffset, length);
+    if (!isDone) {
+      if (before) {
+        freeBulk(pool, out, done);
+        copy(before, 0, out, 0, done);
+      }
       pool.syncState();
       pool.refuseClosed(apiName);
       return false;
     }
-    const words = wordsAt(pool.heap);
-    const to = all ?? (isInHeap && out.length < count ? new Uint32Array(memory.buffer, byteOffset, count) : out);
-    const from = scratch >>> 2;
-    for (let i = 0; i < n; i++) to[done + i] = words[from + i]!;
-    if (pool.spec.zero) for (let i = 0; i < n; i++) core.mempool_zero(pool.handle, to[done + i]!);
+    const view = heap.viewAt(scratch, n);
+    if (view) out.set(view, done);
+    else copy(heap.views.words(scratch, n), scratch >>> 2, out, done, n);
+    if (pool.spec.zero) for (let i = 0; i < n; i++) core.mempool_zero(handle, out[done + i]!);
   }
-  if (all) {
-    const to = isInHeap && out.length < count ? new Uint32Array(memory.buffer, byteOffset, count) : out;
-    for (let i = 0; i < count; i++) to[i] = all[i]!;
-  }
-  pool.heap.debug?.settle();
   return true;
 }
 
-/** A view that shows the scratch words, without a look at the memory's buffer, which costs as much as a call of the core. */
-function wordsAt({ views, scratch }: HeapContext): Uint32Array {
-  return (scratch >>> 2) + SCRATCH_WORDS <= views.u32.length ? views.u32 : views.refresh().u32;
+/** What the first `count` words of an array are, in words that the heap keeps for this. */
+function copyOf(heap: HeapContext, out: Uint32Array, count: number): Uint32Array {
+  const { length } = out;
+  const isMove = length < 2 * count;
+  const words = heap.spareWords(isMove ? length : count);
+  if (isMove) words.set(out);
+  else copy(out, 0, words, 0, count);
+  return words;
+}
+
+function copy(from: Uint32Array, at: number, to: Uint32Array, index: number, count: number): void {
+  for (let i = 0; i < count; i++) to[index + i] = from[at + i]!;
 }
 
 /** The same for a backend of the caller's own. */
@@ -86,16 +109,21 @@ export function freeBulk(pool: PoolContext, addresses: Uint32Array, count: numbe
     for (let i = 0; i < count; i++) pool.refuseElement("free", CLOSED, addresses[i], i);
     return;
   }
-  pool.heap.debug?.enter();
-  const { core, scratch } = pool.heap;
-  if (count <= SCRATCH_WORDS) {
-    const result = core.mempool_free_all(pool.handle, scratch, toScratch(pool.heap, addresses, 0, count));
-    if (result >= 0) {
+  const { core, scratch, debug } = pool.heap;
+  debug?.enterFree(pool, "freeBulk");
+  const array = placeFor(pool, count);
+  if (array !== 0) {
+    let result = freeAt(pool, array, addresses, count);
+    if (result === ASKS) {
+      debug?.answer(pool, "freeBulk");
+      result = freeAt(pool, array, addresses, count);
+    }
+    if (result === 0 || result === LAST) {
       if (result === LAST) pool.finish();
-      pool.heap.debug?.settle();
+      debug?.settle();
       return pool.afterFree(count);
     }
-  }
+  } else debug?.answer(pool, "freeBulk");
   // Every element is marked first: so the core finds an element that the array names twice, wherever it stands.
   for (let from = 0; from < count; from += SCRATCH_WORDS) {
     const n = toScratch(pool.heap, addresses, from, count);
@@ -106,14 +134,23 @@ export function freeBulk(pool: PoolContext, addresses: Uint32Array, count: numbe
     }
     const address = addresses[from + good]!;
     const code = core.mempool_free_check(pool.handle, address) || DOUBLE;
+    debug?.settle();
     pool.refuseElement("free", code, address, from + good);
   }
   for (let from = 0; from < count; from += SCRATCH_WORDS) {
     const n = toScratch(pool.heap, addresses, from, count);
     if (core.mempool_free_bulk(pool.handle, scratch, n) === LAST) pool.finish();
   }
-  pool.heap.debug?.settle();
+  debug?.settle();
   pool.afterFree(count);
+}
+
+/** Frees `count` addresses in one call of the core, which reads them at `array`. */
+function freeAt({ heap, handle }: PoolContext, array: number, addresses: Uint32Array, count: number): number {
+  const view = addresses.length === count ? heap.viewAt(array, count) : undefined;
+  if (view) view.set(addresses);
+  else copy(addresses, 0, heap.views.words(array, count), array >>> 2, count);
+  return heap.core.mempool_free_all(handle, array, count);
 }
 
 /** The same for a backend of the caller's own. */
@@ -129,12 +166,21 @@ function freeEach(pool: PoolContext, addresses: Uint32Array, count: number): voi
   forEachThenThrow(addresses.slice(0, count), (element) => pool.free(element));
 }
 
+/**
+ * Where in linear memory there is a place for `count` addresses that the core frees in one call: the scratch words; or the
+ * last words of the pool's magazine, as the core's freeAll says; else 0.
+ */
+function placeFor({ heap, handle }: PoolContext, count: number): number {
+  if (count <= SCRATCH_WORDS) return heap.scratch;
+  const words = heap.views.words(handle, MAGAZINE_WORDS);
+  const place = words[(handle >>> 2) + MAGAZINE_LIMIT]! - 4 * count;
+  return place < words[(handle >>> 2) + MAGAZINE_TOP]! + 4 * count ? 0 : place;
+}
+
 /** Copies addresses from an index on to the scratch words, as many as fit; returns how many. */
 function toScratch(heap: HeapContext, addresses: Uint32Array, from: number, count: number): number {
-  const words = wordsAt(heap);
-  const to = heap.scratch >>> 2;
   const n = Math.min(SCRATCH_WORDS, count - from);
-  for (let i = 0; i < n; i++) words[to + i] = addresses[from + i]!;
+  copy(addresses, from, heap.views.words(heap.scratch, n), heap.scratch >>> 2, n);
   return n;
 }
 

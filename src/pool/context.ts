@@ -2,7 +2,7 @@
  * One pool as this thread sees it: everything behind the hit path of {@link Pool}. Elements and counts are the core's; here
  * are the slow paths, the wait queue, and what this thread knows of the pool's end.
  */
-import { CLOSED, INVALID, LAST } from "../core/abi.ts";
+import { ASKS, CLOSED, INVALID, LAST } from "../core/abi.ts";
 import type { HeapContext, PoolMember } from "../core/context.ts";
 import { MempoolError } from "../core/errors.ts";
 import { report, startInterval } from "../core/timers.ts";
@@ -69,6 +69,10 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
     return this.spec.maxNr;
   }
 
+  get maxWaiters(): number {
+    return this.spec.maxWaiters;
+  }
+
   get align(): number {
     return this.spec.align;
   }
@@ -130,11 +134,14 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
 
   takeForWaiter(): number {
     let element = 0;
+    this.heap.debug?.enter(this, "alloc", 1);
     try {
       element = this.take();
     } catch (error) {
       if (!this.adapter) throw error;
       return 0;
+    } finally {
+      this.heap.debug?.settle();
     }
     if (element === 0) this.countFailures(-1);
     this.adapter?.forgetError();
@@ -143,16 +150,24 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
 
   /** An element for a call that waits if there is none. */
   allocBeforeWait(apiName: string): number {
-    this.heap.debug?.enter();
     return (this.#fastHandle === 0 ? 0 : this.take()) || this.allocSlow(apiName, true);
   }
 
   /** An alloc by the slow path: a waiter is queued, there is no element, or the pool is closed. `waits`: as settleFailure. */
   allocSlow(apiName: string, waits = false): number {
     this.refuseClosed(apiName);
-    this.heap.debug?.enter();
-    let element = this.#fastHandle === 0 ? this.takeAfterWaiters() : 0;
-    this.heap.debug?.settle();
+    const { debug } = this.heap;
+    if (!debug) return this.#allocSlow(apiName, waits, this.#fastHandle === 0);
+    try {
+      const wasAsked = debug.enter(this, apiName, 1);
+      return this.#allocSlow(apiName, waits, wasAsked || this.#fastHandle === 0);
+    } finally {
+      debug.settle();
+    }
+  }
+
+  #allocSlow(apiName: string, waits: boolean, takes: boolean): number {
+    let element = takes ? this.takeAfterWaiters() : 0;
     if (element !== 0) return element;
     this.syncState();
     this.refuseClosed(apiName);
@@ -198,9 +213,13 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
   free(address: unknown): void {
     if (!isUint32(address) || this.isEnded) return this.refuseElement("free", INVALID, address);
     let result = 0;
-    this.heap.debug?.enter();
+    this.heap.debug?.enterFree(this, "free");
     try {
       result = this.adapter ? this.adapter.free(address) : this.heap.core.mempool_free(this.handle, address | 0);
+      if (result === ASKS) {
+        this.heap.debug?.answer(this, "free");
+        result = this.heap.core.mempool_free(this.handle, address | 0);
+      }
     } catch (error) {
       // The backend's error. The element is gone all the same.
       this.afterFree(1);
@@ -214,6 +233,7 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
   /** A free for which the core returned a code but 0. */
   settleFree(code: number, address: number): void {
     if (code === LAST) this.finish();
+    else if (code === ASKS) this.free(address);
     else {
       // Not syncState: it gives memory back, and a refused free changes nothing.
       if (code === CLOSED) this.noticeRemoteClose();
@@ -240,8 +260,8 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
   /** The pool, or its heap, has got something back: waiters of this thread may have it. */
   afterFree(count: number): void {
     if (this.heap.queues.size === 0) return;
-    this.serveWaiters(count);
-    this.heap.scheduleRetry();
+    // What this pool's waiters have got has not come back to the heap.
+    if (this.serveWaiters(count) < count) this.heap.scheduleRetry();
   }
 
   // ------------------------------------------------------------------------------------------------------ wait queue
@@ -256,8 +276,9 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
     return (this.#queue ??= new Queue(this, this.heap));
   }
 
-  serveWaiters(most?: number): void {
-    this.#queue?.serve(most);
+  /** Returns how many elements waiters of this thread have got. */
+  serveWaiters(most?: number): number {
+    return this.#queue?.serve(most) ?? 0;
   }
 
   refillFromBackend(): boolean {
@@ -270,7 +291,9 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
   }
 
   updateFastHandle(): void {
-    this.#fastHandle = this.isEnded || this.heap.queues.size > 0 || this.adapter || this.heap.debug ? 0 : this.handle;
+    const { queues, debug } = this.heap;
+    const isSlow = this.isEnded || queues.size > 0 || this.adapter || (debug && !debug.samples);
+    this.#fastHandle = isSlow ? 0 : this.handle;
     this.#onFastHandle(this.#fastHandle);
   }
 

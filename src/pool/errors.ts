@@ -35,6 +35,9 @@ export function elementError(
 export const closedError = (apiName: string, pool: string): MempoolError =>
   new MempoolError("ERR_CLOSED", `${apiName}: pool "${pool}" is closed`, { pool });
 
+export const noElement = (apiName: string, pool: string): MempoolError =>
+  new MempoolError("ERR_NO_MEMORY", `${apiName}: pool "${pool}" has no element`, { pool });
+
 export function noMemory(
   apiName: string,
   heap: HeapContext,

@@ -41,6 +41,13 @@ export interface PoolOptions<Size = PoolSize, Data = unknown> {
    */
   readonly maxNr?: number;
   /**
+   * The most calls of one thread that wait at once for elements of the pool without blocking, from 1; a further one is
+   * refused with `ERR_TOO_MANY_WAITERS`. A server that sheds load sets it.
+   *
+   * @default Infinity: no cap
+   */
+  readonly maxWaiters?: number;
+  /**
    * The address of each element is a multiple of this: a power of two up to 4096.
    *
    * @default a struct's own; 8 for a callback's size; for a number the largest power of two that divides it, up to 16
@@ -157,14 +164,26 @@ export function poolOptions(
   more: readonly "heap"[],
 ): { readonly spec: PoolSpec; readonly local: LocalConfig } {
   if (options === undefined) invalid(`${apiName}: options must be an object, got undefined`);
-  checkOptions(apiName, options, ["size", "data", "minNr", "maxNr", "align", "zero", "backend", "name", ...more]);
+  checkOptions(apiName, options, [
+    "size",
+    "data",
+    "minNr",
+    "maxNr",
+    "maxWaiters",
+    "align",
+    "zero",
+    "backend",
+    "name",
+    ...more,
+  ]);
   const name = nameOf(apiName, options.name, `pool-${made + 1}`);
   const minNr = integer(apiName, "minNr", options.minNr, 0, MAX_MIN_NR);
-  const { maxNr = Infinity, zero = false, align, size, data } = options;
+  const { maxNr = Infinity, maxWaiters = Infinity, zero = false, align, size, data } = options;
   if (maxNr !== Infinity) {
     integer(apiName, "maxNr", maxNr, 1, UNLIMITED);
     if (minNr > maxNr) invalid(`${apiName}: minNr (${minNr}) must not be above maxNr (${maxNr})`);
   }
+  if (maxWaiters !== Infinity) integer(apiName, "maxWaiters", maxWaiters, 1, UNLIMITED);
   boolean(apiName, "zero", zero);
   if (align !== undefined) powerOfTwo(apiName, "align", align, MAX_ALIGN);
   const { kind, backend } = backendOf(apiName, options.backend);
@@ -179,6 +198,7 @@ export function poolOptions(
     align: alignOf(kind, align ?? layout.align),
     minNr,
     maxNr,
+    maxWaiters,
     zero,
     hosted: kind === EXTERNAL,
   };
@@ -199,6 +219,7 @@ export function checkShared(apiName: string, shared: PoolHandle): void {
   powerOfTwo(apiName, "shared.align", shared.align, MAX_ALIGN);
   integer(apiName, "shared.minNr", shared.minNr, 0, MAX_MIN_NR);
   if (shared.maxNr !== Infinity) integer(apiName, "shared.maxNr", shared.maxNr, 1, UNLIMITED);
+  if (shared.maxWaiters !== Infinity) integer(apiName, "shared.maxWaiters", shared.maxWaiters, 1, UNLIMITED);
   boolean(apiName, "shared.zero", shared.zero);
   boolean(apiName, "shared.hosted", shared.hosted);
 }

@@ -3,12 +3,13 @@ import { INVALID, MAX_MIN_NR, UNLIMITED } from "../core/abi.ts";
 import { define, inspect, uncloneable } from "../core/objects.ts";
 import type { PoolHandle } from "../core/handles.ts";
 import type { Ends, EndsAsync } from "../core/types.ts";
-import { integer, invalid, isUint32, lengthOf } from "../core/validate.ts";
+import { callback, countOf, integer, invalid, isUint32, lengthOf } from "../core/validate.ts";
 import type { Heap } from "../heap/heap.ts";
 import type { ElementAddress, PtrArray } from "../struct/index.ts";
 import { requireTimers, throwIfAborted, waitOptions, type BulkWaitOptions, type WaitOptions } from "../wait/options.ts";
 import { allocBulk, checkBulk, checkCount, deliver, freeBulk, targetOf } from "./bulk.ts";
 import { PoolContext } from "./context.ts";
+import { noElement } from "./errors.ts";
 import { LiveElements } from "./live.ts";
 import { Prefill } from "./prefill.ts";
 import { reshape, resize } from "./resize.ts";
@@ -126,7 +127,7 @@ export class Pool<out T = unknown, in Data = never> {
    * waiting; `alloc` returns 0 while another call waits. On a shared heap a thread has 15 waiters in the common queue; its
    * further waiters join as those are served. A waiter on a shared heap keeps a Node process alive. O(1) however many wait.
    *
-   * @throws `ERR_TIMEOUT`; the signal's reason; `ERR_CLOSED`, also when the pool is closed meanwhile; `ERR_INVALID_ARGUMENT`;
+   * @throws `ERR_TIMEOUT`; `ERR_TOO_MANY_WAITERS`, see {@link PoolOptions.maxWaiters}; the signal's reason; `ERR_CLOSED`, also when the pool is closed meanwhile; `ERR_INVALID_ARGUMENT`;
    * `ERR_WOULD_BLOCK` for a timeout where there are no timers. As rejections.
    */
   async allocAsync(options?: WaitOptions): Promise<ElementAddress<T>> {
@@ -147,7 +148,7 @@ export class Pool<out T = unknown, in Data = never> {
     const apiName = "allocPreallocated";
     const pool = this.#context;
     pool.refuseClosed(apiName);
-    pool.heap.debug?.enter();
+    pool.heap.debug?.enter(pool, apiName, 1);
     const address = pool.toElement(pool.heap.core.mempool_alloc_preallocated(pool.handle) >>> 0);
     pool.heap.debug?.settle();
     if (address === 0) {
@@ -173,6 +174,53 @@ export class Pool<out T = unknown, in Data = never> {
       const result = this.#free(pool, address | 0);
       if (result !== 0) this.#context.settleFree(result, address);
     }
+  }
+
+  /**
+   * Allocates, calls `fn` with the address, and frees the element when `fn` has returned or thrown; if it returns a promise,
+   * when that is settled. Returns what `fn` does. Never waits. O(1).
+   *
+   * @throws `ERR_NO_MEMORY` where `alloc` gives 0, without a call of `fn`; the errors of `alloc`; what `fn` throws; the errors
+   * of `free`, where `fn` has freed the element itself.
+   * @example
+   * const sum = buffers.use((at) => checksum(heap.u8.subarray(at, at + 4096)));
+   */
+  use<R>(fn: (address: ElementAddress<T>) => R): R {
+    const apiName = "use";
+    callback(apiName, "fn", fn);
+    const address = this.alloc();
+    if (address === 0) throw noElement(apiName, this.name);
+    return this.#callAndFree(address as ElementAddress<T>, fn);
+  }
+
+  /**
+   * As `use`; but waits for an element, as `allocAsync` does.
+   *
+   * @throws the errors of `allocAsync`; what `fn` throws; the errors of `free`. As rejections.
+   * @example
+   * await buffers.useAsync(async (at) => file.read(heap.u8.subarray(at, at + 4096)), { timeout: 1000 });
+   */
+  async useAsync<R>(
+    fn: (address: ElementAddress<T>) => R | PromiseLike<R>,
+    options?: WaitOptions,
+  ): Promise<Awaited<R>> {
+    callback("useAsync", "fn", fn);
+    return await this.#callAndFree(await this.allocAsync(options), fn);
+  }
+
+  #callAndFree<R>(address: ElementAddress<T>, fn: (address: ElementAddress<T>) => R): R {
+    let result: R;
+    try {
+      result = fn(address);
+    } catch (error) {
+      this.free(address);
+      throw error;
+    }
+    if (typeof (result as { then?: unknown } | undefined | null)?.then === "function") {
+      return Promise.resolve(result).finally(() => this.free(address)) as R;
+    }
+    this.free(address);
+    return result;
   }
 
   /**
@@ -218,9 +266,8 @@ export class Pool<out T = unknown, in Data = never> {
    * const all: PtrArray<typeof Particle> = new Uint32Array(100); // for a pool without a struct, a Uint32Array
    * if (particles.allocBulk(all)) particles.freeBulk(all);
    */
-  allocBulk(out: PtrArray<T>, count: number = lengthOf("allocBulk", "out", out)): boolean {
-    integer("allocBulk", "count", count, 0, lengthOf("allocBulk", "out", out));
-    return allocBulk(this.#context, "allocBulk", out, count);
+  allocBulk(out: PtrArray<T>, count?: number): boolean {
+    return allocBulk(this.#context, "allocBulk", out, countOf("allocBulk", "out", out, count));
   }
 
   /**
@@ -266,15 +313,15 @@ export class Pool<out T = unknown, in Data = never> {
    *
    * @throws the errors of `free`, with the `index`; `ERR_INVALID_ARGUMENT`.
    */
-  freeBulk(addresses: PtrArray<T>, count: number = lengthOf("freeBulk", "addresses", addresses)): void {
-    integer("freeBulk", "count", count, 0, lengthOf("freeBulk", "addresses", addresses));
-    freeBulk(this.#context, addresses, count);
+  freeBulk(addresses: PtrArray<T>, count?: number): void {
+    freeBulk(this.#context, addresses, countOf("freeBulk", "addresses", addresses, count));
   }
 
   /**
    * Closes the pool for all threads, at any time: the pool refuses new allocations, gives its reserve back to the heap, and
    * throws `ERR_CLOSED` in waiting calls. Outstanding elements stay valid until they are freed. `closed` resolves when the last
-   * one is freed. A second call has no effect. O(reserve).
+   * one is freed. A thread that has not attached to the pool by then no longer can: a worker that is to free some of the
+   * elements attaches before. A second call has no effect. O(reserve).
    */
   exit(): void {
     this.#context.exit();
@@ -385,7 +432,7 @@ export class Pool<out T = unknown, in Data = never> {
   #arrayOf(apiName: string, count: number): Uint32Array {
     integer(apiName, "count", count, 1, UNLIMITED);
     checkCount(this.#context, apiName, count);
-    return new Uint32Array(count);
+    return this.#context.heap.takeWords(count);
   }
 
   /**

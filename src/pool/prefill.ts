@@ -1,4 +1,5 @@
 /** Prefills: several elements at once, for a caller that needs all of them before it can go on. */
+import { noWords } from "../core/context.ts";
 import { MempoolError } from "../core/errors.ts";
 import { inspect, uncloneable } from "../core/objects.ts";
 import type { Ends } from "../core/types.ts";
@@ -29,7 +30,7 @@ export class Prefill<out T = unknown> {
   /** @internal A structured clone reads this field first, and throws. */
   readonly stays_in_its_thread: unknown = opaque;
   readonly #pool: PoolContext;
-  readonly #elements: Uint32Array;
+  #elements: Uint32Array;
   #left: number;
 
   /** @internal */
@@ -70,6 +71,8 @@ export class Prefill<out T = unknown> {
     this.#left = 0;
     try {
       freeBulk(this.#pool, this.#elements, left);
+      this.#pool.heap.keepWords(this.#elements);
+      this.#elements = noWords;
     } catch (error) {
       // One element was freed already, so the pool has taken none of them back.
       if (error instanceof MempoolError) this.#left = left;

@@ -4,7 +4,7 @@ import { retryWhileBusy } from "../core/blocking.ts";
 import { HeapContext } from "../core/context.ts";
 import { startDebug } from "../core/debugging.ts";
 import { MempoolError } from "../core/errors.ts";
-import type { HeapHandle, PoolHandle } from "../core/handles.ts";
+import type { HeapHandle, PoolHandle, QueueHandle } from "../core/handles.ts";
 import { Inspection } from "../core/inspection.ts";
 import {
   bufferOf,
@@ -22,6 +22,7 @@ import { attachPool } from "../pool/create.ts";
 import type { AttachOptions } from "../pool/options.ts";
 import type { StructType } from "../struct/index.ts";
 import { labelOfThread, livesBytes } from "./lives.ts";
+import { attachQueue, type Queue } from "./queue.ts";
 import { SharedHeap, type SharedPool } from "./shared-heap.ts";
 import { joinedHeap, Threads } from "./threads.ts";
 
@@ -93,35 +94,67 @@ export async function createSharedHeapAsync(options?: SharedHeapOptions): Promis
 }
 
 /**
- * A heap or a pool that another thread has shared: `share()` there, then postMessage. A thread gets the same object for the
- * same heap or pool each time, until it detaches, whichever thread's `share()` made the argument. Works in windows, workers
- * and AudioWorklets. Compiles nothing. O(1).
+ * A heap, a pool or a queue that another thread has shared: `share()` there, then postMessage. A thread gets the same object
+ * for the same heap or pool each time, until it detaches, whichever thread's `share()` made the argument. Works in windows,
+ * workers and AudioWorklets. Compiles nothing. O(1).
+ *
+ * A message, and Node's `workerData`, are `any` to TypeScript, and the result is then a SharedHeap: give the argument its type,
+ * as below.
  *
  * @throws `ERR_INVALID_ARGUMENT`; `ERR_NO_MEMORY` if the heap has 63 threads, or no memory for one more; `ERR_CLOSED` if the
- * heap or the pool has ended; `ERR_WOULD_BLOCK` if another thread keeps the lock of the heap's lists for a second;
- * `ERR_NO_WASM`; `ERR_NOT_IMPORTED` for a backend of your own without `import "wasm-mempool/backend"`.
+ * heap has ended, or after `exit` of the pool, even with elements outstanding, or of the queue; `ERR_WOULD_BLOCK` if another
+ * thread keeps the lock of the heap's lists for a second; `ERR_NO_WASM`; `ERR_NOT_IMPORTED` for a backend of your own without
+ * `import "wasm-mempool/backend"`.
+ * @example
+ * const tiles = attach(data.tiles as PoolHandle, { size: Tile });
+ * const jobs = attach<typeof Tile>(data.jobs as QueueHandle);
  */
 export function attach(shared: HeapHandle): SharedHeap;
 export function attach<S extends StructType>(
   shared: PoolHandle,
   options: AttachOptions<S> & { size: S },
 ): SharedPool<S>;
+// Before the next, so that attach<T>() of an `any` is a queue.
+export function attach<T = unknown>(shared: QueueHandle): Queue<T>;
 export function attach<Data = never>(
   shared: PoolHandle,
   options?: AttachOptions<(data: Data) => number>,
 ): SharedPool<unknown, Data>;
-export function attach(shared: HeapHandle | PoolHandle, options?: object): SharedHeap | SharedPool {
+export function attach(
+  shared: HeapHandle | PoolHandle | QueueHandle,
+  options?: object,
+): SharedHeap | SharedPool | Queue {
   const apiName = "attach";
-  if (typeof shared !== "object" || shared === null)
-    invalid(`${apiName}: shared must be an object of share(), got ${show(shared)}`);
+  if (typeof shared !== "object" || shared === null || "share_and_attach" in shared) refuseShared(apiName, shared);
+  const isPool = "heap" in shared && !("queue" in shared);
+  if (options !== undefined && !isPool) invalid(`${apiName}: options are for a pool, and shared is none`);
   if (!("heap" in shared)) return attachHeap(apiName, shared).front as SharedHeap;
   const heap = attachHeap(apiName, shared.heap);
+  if ("queue" in shared) return attachQueue(apiName, heap, shared);
   return attachPool(apiName, heap, shared, options) as SharedPool;
 }
 
+const heapKeys = /* @__PURE__ */ new Set([
+  "memory",
+  "module",
+  "control",
+  "address",
+  "id",
+  "lives",
+  "label",
+  "inspector",
+]);
+
+function refuseShared(apiName: string, shared: unknown): never {
+  const { [Symbol.toStringTag]: name } = Object(shared) as { [Symbol.toStringTag]?: string };
+  const isObject = typeof shared === "object" && shared !== null && !Array.isArray(shared);
+  const got = isObject ? (name ?? `an object of ${Object.keys(shared).join(", ") || "nothing"}`) : show(shared);
+  invalid(`${apiName}: shared must be what share() returned, got ${got}`);
+}
+
 function attachHeap(apiName: string, shared: HeapHandle): HeapContext {
-  const keys = ["memory", "module", "control", "address", "id", "lives", "label", "inspector"] as const;
-  const { memory, module, control, address, id, lives, label = 0, inspector } = checkOptions(apiName, shared, keys);
+  if (Object.keys(shared ?? {}).some((key) => !heapKeys.has(key))) refuseShared(apiName, shared);
+  const { memory, module, control, address, id, lives, label = 0, inspector } = shared ?? {};
   requireWasm(apiName);
   const known = joinedHeap(id);
   if (known) return known;
@@ -134,7 +167,7 @@ function attachHeap(apiName: string, shared: HeapHandle): HeapContext {
     isWhole(module) === (control === undefined) &&
     typeof id === "string" &&
     isUint32(address);
-  if (!isHeap) invalid(`${apiName}: shared must be an object of share()`);
+  if (!isHeap) refuseShared(apiName, shared);
   const modules = { module, control };
   const core = instantiate(apiName, modules, memory);
   const own = label || labelOfThread();

@@ -8,6 +8,8 @@ export interface WatchedWorker {
   readonly threadId?: number;
   once?(event: "exit", listener: () => void): unknown;
   off?(event: "exit", listener: () => void): unknown;
+  /** Not called. A browser's Worker has nothing else of this type, and TypeScript wants one property in common. */
+  terminate?(): unknown;
 }
 
 interface NodeProcess {

@@ -19,6 +19,7 @@ export interface ReapOptions {
 }
 
 export interface WatchOptions {
+  /** Gets what the worker had allocated or adopted, and not freed, of the pools that this thread knows: once, at its end. */
   readonly onReap?: (elements: Reaped[]) => void;
 }
 

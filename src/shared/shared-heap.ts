@@ -9,6 +9,7 @@ import type { PoolOptions, SizedByData } from "../pool/options.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { StructType } from "../struct/index.ts";
 import type { WatchedWorker } from "./lives.ts";
+import { createQueue, type Queue, type QueueOptions } from "./queue.ts";
 import { reap, reapAsync, watch, type Reaped, type ReapOptions, type WatchOptions } from "./reap.ts";
 import type { Threads } from "./threads.ts";
 
@@ -56,6 +57,15 @@ export class SharedHeap extends Heap {
   override create<Data = unknown>(options: PoolOptions<number, Data>): SharedPool;
   override create(options: PoolOptions): SharedPool {
     return super.create(options as PoolOptions<number>) as SharedPool;
+  }
+
+  /**
+   * A bounded queue of addresses in the heap's memory: see {@link Queue}. O(capacity).
+   *
+   * @throws `ERR_INVALID_ARGUMENT`; `ERR_NO_MEMORY`; `ERR_CLOSED` after `detach`; `ERR_WOULD_BLOCK` as {@link attach}.
+   */
+  createQueue<T = unknown>(options: QueueOptions): Queue<T> {
+    return createQueue(this.context, options);
   }
 
   /**

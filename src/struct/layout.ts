@@ -136,7 +136,7 @@ class StructLayout<F extends Fields> implements StructType<F>, Composite {
 
   offsetof(field: string, ...[index]: [index?: number]): number {
     const found = this.fields.find(({ name }) => name === field);
-    if (!found) invalid("field", "one of the struct's", field);
+    if (!found) invalid("field", `one of ${this.fields.map((each) => each.name)}`, field);
     const { type, offset } = found;
     if (index === undefined) return offset;
     if (!isArray(type)) invalid(`field ${field}`, "an array to be indexed", index);
@@ -150,7 +150,7 @@ class StructLayout<F extends Fields> implements StructType<F>, Composite {
   }
 
   cursor(heap: HasViews, ...[length]: [length?: number]): Cursor<StructType<F>> {
-    if (!heap?.views) invalid("heap", "something with views", heap);
+    if (!heap?.views) invalid("heap", "a heap or { views }", heap);
     if (length !== undefined && !(this.flexible && isUint32(length) && this.extent(length) < limit)) {
       invalid("length", "how many elements the flexible array at the end has", length);
     }
@@ -203,8 +203,10 @@ function checkType(name: string, type: FieldType, mayFlex: boolean): void {
     if (length !== undefined && !(isUint32(length) && length))
       invalid(`length of ${what}`, "a positive integer", length);
     checkType(name, element, false);
-  } else if (!isFieldType(type)) invalid(`type of ${what}`, "a field type", type);
-  if (isFlexible(type) && !mayFlex) invalid(what, "last, not first and in no array to be flexible", type.name);
+  } else if (!isFieldType(type)) {
+    invalid(`type of ${what}`, "a scalar, as f32, or a struct(), array() or pointer()", type);
+  }
+  if (isFlexible(type) && !mayFlex) invalid(`${what} is flexible: it`, "last, not first and in no array", type.name);
 }
 
 /**

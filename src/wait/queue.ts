@@ -11,7 +11,7 @@
  */
 import type { HeapContext, QueueMember } from "../core/context.ts";
 import { MempoolError, type ErrorCode } from "../core/errors.ts";
-import { now, report, startTimeout, Ticker } from "../core/timers.ts";
+import { now, report, startTimeout } from "../core/timers.ts";
 import { onAbort } from "./abort.ts";
 import type { CheckedWaitOptions } from "./options.ts";
 import { Tally, type Ending } from "./tally.ts";
@@ -26,6 +26,8 @@ export interface ElementSource {
   readonly isClosed: boolean;
   /** Whether the elements come from a backend of the caller's own. */
   readonly isHosted: boolean;
+  /** The most waiters of this thread that do not block it. */
+  readonly maxWaiters: number;
   /** An element for a waiter, or 0: then the call does not count as a failure, and what a backend has thrown is dropped. */
   takeForWaiter(): number;
   /** Makes an element of an address that the core has allocated. */
@@ -49,7 +51,8 @@ export class WaitQueue implements QueueMember {
   protected readonly list: WaiterList = new WaiterList();
   /** The waits that have ended. */
   readonly tally: Tally = new Tally();
-  readonly #ticker = new Ticker();
+  /** The elements that waiters have got. */
+  protected given = 0;
   #turns = 0;
 
   constructor(source: ElementSource, context: HeapContext) {
@@ -57,8 +60,7 @@ export class WaitQueue implements QueueMember {
     this.context = context;
   }
 
-  /** Milliseconds between two ticks. */
-  protected get ms(): number {
+  get ms(): number {
     return TICK;
   }
 
@@ -75,6 +77,11 @@ export class WaitQueue implements QueueMember {
 
   /** Waits for `count` elements without blocking. */
   wait(apiName: string, count: number, { timeout, signal }: CheckedWaitOptions): Promise<number[]> {
+    const { maxWaiters } = this.source;
+    if (this.size >= maxWaiters) {
+      const what = `has no element, and ${maxWaiters} calls wait already: that is its maxWaiters`;
+      return Promise.reject(this.error(apiName, "ERR_TOO_MANY_WAITERS", what));
+    }
     return new Promise((resolve, reject) => {
       const start = now();
       let stopTimer: (() => void) | undefined;
@@ -110,8 +117,14 @@ export class WaitQueue implements QueueMember {
     throw this.wouldBlock(apiName);
   }
 
-  /** Gives the waiters the elements that there are, `most` at most. */
-  serve(most = Infinity): void {
+  /** Gives the waiters the elements that there are, `most` at most; returns how many waiters of this thread have got. */
+  serve(most = Infinity): number {
+    const { given } = this;
+    this.serveWaiters(most);
+    return this.given - given;
+  }
+
+  protected serveWaiters(most: number): void {
     // A backend may add waiters while it runs: the queue serves these later.
     const turns = this.#turns;
     for (; most > 0 && this.list.first && this.list.first.turn <= turns; most--) {
@@ -136,7 +149,7 @@ export class WaitQueue implements QueueMember {
     }
   }
 
-  retry(): void {
+  retry(_isFirst: boolean): void {
     this.serve();
   }
 
@@ -144,8 +157,7 @@ export class WaitQueue implements QueueMember {
     return this.list.toArray();
   }
 
-  /** Runs every `milliseconds` while a waiter waits. */
-  protected tick(milliseconds: number): void {
+  tick(milliseconds: number, _isFirst: boolean): void {
     // A backend of the caller's own does not say when it has elements again.
     if (this.source.isHosted) this.serve();
     // Only the first waiter can hold elements.
@@ -155,6 +167,7 @@ export class WaitQueue implements QueueMember {
   protected receive(waiter: Waiter, element: number): void {
     waiter.got.push(element);
     waiter.idle = 0;
+    this.given++;
   }
 
   protected finish(waiter: Waiter): void {
@@ -218,18 +231,8 @@ export class WaitQueue implements QueueMember {
     this.#update();
   }
 
-  /** While a waiter waits, calls on all the heap's pools in this thread take the slow path, which serves this queue. */
   #update(): void {
-    const { queues, pools, isShared } = this.context;
-    const waits = this.size > 0;
-    const { ms } = this;
-    // On a shared heap other threads can serve the waiters: the timer keeps the process alive for that.
-    if (waits) this.#ticker.start(ms, isShared, () => this.tick(ms));
-    else this.#ticker.stop();
-    if (waits === queues.has(this)) return;
-    if (waits) queues.add(this);
-    else queues.delete(this);
-    if (queues.size === (waits ? 1 : 0)) for (const pool of pools) pool.updateFastHandle();
+    this.context.updateQueue(this, this.size > 0);
   }
 
   closedError(apiName: string): MempoolError {

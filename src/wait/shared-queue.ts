@@ -31,7 +31,7 @@ export class SharedWaitQueue extends WaitQueue {
   #placesTaken = 0;
   #sinceRetry = 0;
 
-  protected override get ms(): number {
+  override get ms(): number {
     return waitAsync ? TICK : POLL;
   }
 
@@ -39,7 +39,7 @@ export class SharedWaitQueue extends WaitQueue {
     return this.list.size + this.#placed.size;
   }
 
-  override serve(): void {
+  protected override serveWaiters(): void {
     for (const waiter of this.#placed) this.#advance(waiter);
     for (let { first } = this.list; first && this.#advance(first); { first } = this.list);
   }
@@ -129,7 +129,7 @@ export class SharedWaitQueue extends WaitQueue {
       const slept = this.#sleep(waiter.places[0], Math.min(timeout - waited, STALL));
       waited += slept;
       if (this.hasStalled(waiter, slept)) this.requeue(waiter);
-      this.tick(slept);
+      this.tick(slept, true);
     }
     return waited;
   }
@@ -144,11 +144,13 @@ export class SharedWaitQueue extends WaitQueue {
     return isOver ? Math.max(slept, milliseconds) : slept;
   }
 
-  override retry(): void {
+  override retry(isFirst: boolean): void {
     this.#sinceRetry = 0;
     const { core } = this.context;
-    core.heap_trim();
-    core.heap_idle();
+    if (isFirst) {
+      core.heap_trim();
+      core.heap_idle();
+    }
     let wanted = this.list.size;
     for (const { count, got } of this.#placed) wanted += count - got.length;
     // A backend may add waiters while it runs: the queue serves these later.
@@ -156,14 +158,14 @@ export class SharedWaitQueue extends WaitQueue {
     this.serve();
   }
 
-  protected override tick(milliseconds: number): void {
+  override tick(milliseconds: number, isFirst: boolean): void {
     for (const waiter of this.#placed) if (this.hasStalled(waiter, milliseconds)) this.requeue(waiter);
     this.#sinceRetry += milliseconds;
     if (this.source.isEnded) return;
     // Memory that another thread gives back belongs to no pool, so no waiter hears of it.
-    if (this.#sinceRetry >= RETRY) this.retry();
+    if (this.#sinceRetry >= RETRY) this.retry(isFirst);
     else {
-      this.context.core.heap_idle();
+      if (isFirst) this.context.core.heap_idle();
       this.serve();
     }
     this.source.syncState();

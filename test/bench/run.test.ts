@@ -55,7 +55,7 @@ test("--json - writes one result and nothing else", async () => {
   const [typescript, memory] = tables;
   expect([typescript.name, memory.name]).toEqual(["typescript", "memory"]);
   expect(typescript.goals).toMatchObject([
-    { text: "one pool", goal: 1.5, ci: [expect.any(Number), expect.any(Number)] },
+    { text: "one pool", goal: 1.3, ci: [expect.any(Number), expect.any(Number)] },
   ]);
   for (const { samples, extra } of typescript.rows)
     for (const list of [samples, extra.against.calls, extra.against.inside]) expect(list).toHaveLength(11);

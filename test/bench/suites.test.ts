@@ -26,12 +26,13 @@ function expectShape({ rows, notRun = [], goals = [], ...table }: Table): void {
 }
 
 test.each([
-  ["core", ["wasm-pair", "garbage", "flat"]],
+  ["core", ["wasm-pair", "bulk", "backend", "garbage", "flat"]],
   ["threads", ["messages", "latency"]],
-  ["struct", ["struct-alone", "struct-others", "struct-grown", "struct-rare"]],
+  ["struct", ["struct-particles", "struct-alone", "struct-others", "struct-grown", "struct-rare"]],
   ["startup", ["startup-total", "startup-phases", "startup-bytes", "memory-used"]],
+  ["debug", ["particles", "tiles", "synth", "service"]],
   ["runtimes", ["runtimes-pair", "runtimes-pair-in-wasm"]],
-  ["counts", ["counts-core-wasm", "counts-core-shared-wasm", "counts-machine", "sizes"]],
+  ["counts", ["counts-core-wasm", "counts-core-shared-wasm", "counts-debug-imported-wasm", "counts-machine", "sizes"]],
 ])("the suite %s has exactly the expected tables", async (suite, names) => {
   const [result] = await quickResults(...names.map((name) => `${suite}/${name}`));
   expect(result!.tables.map(({ name }) => name)).toEqual(names);

@@ -70,10 +70,15 @@ export class Pages<Report> {
     this.#server.close();
   }
 
+  /** What a page reports next. */
+  received(): Promise<Report> {
+    return new Promise((resolve) => (this.#received = resolve));
+  }
+
   /** Opens the first page in a browser, with a profile of its own, and returns what the page reports. */
   async open({ command, args }: Browser, milliseconds: number, ...more: string[]): Promise<Report> {
     const profile = await mkdtemp(join(tmpdir(), "wasm-mempool-browser-"));
-    const report = new Promise<Report>((resolve) => (this.#received = resolve));
+    const report = this.received();
     // In a process group of its own, so that its helpers go with it.
     const browser: ChildProcess = spawn(command, [...more, ...args(profile), await this.origin()], {
       stdio: ["ignore", "ignore", "pipe"],

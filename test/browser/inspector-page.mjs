@@ -67,6 +67,7 @@ const tests = {
     const { states } = picture.map;
     states[picture.word(one.run, 13) + one.index] = 0x40;
     states[picture.word(other.run, 13) + other.index] = 0x08;
+    picture.show(picture.map);
     for (const state of ["never", "free", "cached", "reserved", "live", "quarantined"]) {
       const spot = spots(page, state).next().value;
       picture.reveal(spot);
@@ -179,16 +180,40 @@ const tests = {
       times.sort((a, b) => a - b);
       result[size] = { ...most, median: times[30], slowest: times.at(-1) };
     }
+    // Scrolling by less than the window's height draws what comes into sight, and moves the rest.
+    for (const size of [16, 48, 128]) {
+      picture.size = size;
+      scroller.scrollTop = 200;
+      picture.draw();
+      const whole = picture.stats.slabs;
+      const most = { slabs: 0, elements: 0, rows: Math.ceil(40 / (picture.layout.tile + picture.layout.gap)) + 1 };
+      for (const by of Array.from({ length: 60 }, (_, i) => (i < 40 ? 40 : -40))) {
+        scroller.scrollTop += by;
+        picture.draw();
+        most.slabs = Math.max(most.slabs, picture.stats.slabs);
+        most.elements = Math.max(most.elements, picture.stats.elements);
+      }
+      const moved = picture.raster.pixels.slice();
+      picture.draw();
+      const still = picture.stats.slabs;
+      picture.show(picture.map);
+      picture.draw();
+      const differing = moved.filter((word, i) => word !== picture.raster.pixels[i]).length;
+      result[`scroll${size}`] = { ...most, columns: picture.layout.columns, whole, still, differing };
+    }
     // What the browser gets through while it does nothing, and while it scrolls.
     const idle = performance.now();
     for (let i = 0; i < 60; i++) await frameOf(page.window);
     result.idleMsPerFrame = (performance.now() - idle) / 60;
     const began = performance.now();
+    let drawing = 0;
     for (let i = 0; i < 60; i++) {
       scroller.scrollTop += 40;
       await frameOf(page.window);
+      drawing += picture.stats.ms;
     }
     result.msPerFrame = (performance.now() - began) / 60;
+    result.drawingMsPerFrame = drawing / 60;
     return result;
   },
 
@@ -216,6 +241,16 @@ const tests = {
     newer[8] = 9;
     bad("newer", newer);
     return { names, live: live.length, fromMemory, problems };
+  },
+
+  async debugDump() {
+    const page = await open("?theme=light");
+    const { inspector, of, picture } = page;
+    inspector.open("debug.dump", await file("debug.dump"));
+    const states = {};
+    for (const state of ["live", "quarantined", "reserved"]) states[state] = [...spots(page, state)].length;
+    inspector.select(spots(page, "live").next().value, false);
+    return { pools: picture.map.pools.map(({ name }) => name), states, text: of("element").textContent };
   },
 
   /** Another thread shows a heap in which a third one works and never pauses. */

@@ -4,6 +4,7 @@ import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import "../../src/debug.ts";
 import { createHeap } from "../../src/index.ts";
 import { dump } from "../../src/inspect.ts";
 import { browsers, isolated, isSkipped, Pages } from "./browsers.ts";
@@ -15,11 +16,15 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const types: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
 /** A heap as the files have it: its memory, and a dump of it. */
-function files(): { memory: Uint8Array; dump: Uint8Array } {
+function files(): { memory: Uint8Array; dump: Uint8Array; debug: Uint8Array } {
   const heap = createHeap({ maximum: 2 ** 20 });
   const pool = heap.create({ name: "from a file", minNr: 3, size: 100 });
   for (let i = 0; i < 17; i++) pool.alloc();
-  return { memory: heap.views.refresh().u8.slice(), dump: dump(heap) };
+  const debugHeap = createHeap({ maximum: 2 ** 20, debug: true });
+  const guarded = debugHeap.create({ name: "guarded", minNr: 2, size: 100 });
+  for (let i = 0; i < 3; i++) guarded.free(guarded.alloc());
+  guarded.alloc();
+  return { memory: heap.views.refresh().u8.slice(), dump: dump(heap), debug: dump(debugHeap) };
 }
 
 let pages: Pages<Seen>;
@@ -34,8 +39,8 @@ beforeAll(async () => {
   });
   const made = new Map<string, string | Uint8Array>(outputFiles.map(({ path, text }) => [path, text]));
   made.set("/index.html", '<!doctype html><body><script type="module" src="/inspector-page.js"></script>');
-  const { memory, dump: dumped } = files();
-  made.set("/heap.memory", memory).set("/heap.dump", dumped);
+  const { memory, dump: dumped, debug } = files();
+  made.set("/heap.memory", memory).set("/heap.dump", dumped).set("/debug.dump", debug);
   pages = new Pages((request, response) => {
     const path = (request.url ?? "").split("?")[0]!.replace(/\/$/, "/index.html");
     const own = path.startsWith("/inspector/") && existsSync(root + path) ? readFileSync(root + path) : undefined;
@@ -127,18 +132,34 @@ for (const browser of browsers) {
       }
     });
 
+    test("scrolling draws the rows that come into sight, and the picture is as if drawn anew", () => {
+      for (const size of [16, 48, 128]) {
+        const { slabs, rows, columns, whole, still, differing } = report["frames"][`scroll${size}`];
+        expect({ still, differing }).toEqual({ still: 0, differing: 0 });
+        expect(slabs).toBeGreaterThan(0);
+        expect(slabs).toBeLessThanOrEqual(rows * columns);
+        expect(slabs).toBeLessThan(whole);
+      }
+    });
+
     test("files: a dump, a memory, and what is wrong with others", () => {
       const { names, live, fromMemory, problems } = report["dump"];
       expect(names).toEqual([["from a file", 17, 3]]);
       expect(live).toBeGreaterThanOrEqual(17);
       expect(fromMemory).toEqual([["#1", 17]]);
       expect(problems).toEqual([
-        "none: this is neither a dump of a heap nor a memory with one: 0 bytes, first none",
-        "text: this is neither a dump of a heap nor a memory with one: 12 bytes, first 68 65 6c 6c 6f 2c 20 77",
-        expect.stringMatching(/^short: the dump is truncated: it has 5000 bytes of at least \d+$/),
-        expect.stringMatching(/^flipped: the dump is damaged: its checksum is \d+, and should be \d+$/),
-        "newer: the dump is of version 9; this page reads version 1",
+        "none: no heap is in these 0 bytes",
+        "text: no heap is in these 12 bytes",
+        expect.stringMatching(/^short: bytes are a truncated dump: 5000 bytes of at least \d+$/),
+        expect.stringMatching(/^flipped: bytes are a damaged dump: the checksum is \d+, and should be \d+$/),
+        "newer: bytes are a dump of version 9; this package reads version 1",
       ]);
+    });
+
+    test("a debug heap's dump has its quarantine, and the places that allocated", () => {
+      const { pools, states, text } = report["debugDump"];
+      expect({ pools, states }).toEqual({ pools: ["guarded"], states: { live: 1, quarantined: 3, reserved: 2 } });
+      expect(text).toMatch(/allocated at.*inspector\.test\.ts:\d+/s);
     });
 
     test("a heap of other threads is seen while they work", () => {

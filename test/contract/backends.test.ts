@@ -112,7 +112,8 @@ describe.each(builds)("the backend bump: $name", (build) => {
     expect(pool.outstanding).toBe(1);
     pool.free(last);
     expect(await hasClosed(pool)).toBe(true);
-    expect(heap.stats().used).toBe(before);
+    // A debug heap's pool has more records, of which a page stays until then.
+    expect(usedAfterTrim(heap)).toBe(before);
     expectSound(heap);
   });
 

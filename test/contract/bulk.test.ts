@@ -239,6 +239,44 @@ describe.each(builds)("bulk: $name", (build) => {
       expectSound(heap);
     });
 
+    // As many as a magazine has room for twice, so the array passes in one piece, in the magazine itself.
+    test.each(KINDS)("of 500, at any place: %s: %s", (_name, code, make) => {
+      const heap = fixedHeap(build, MIB);
+      const pool = create({ heap, size: 100, minNr: 5 });
+      const other = create({ heap, size: 100, minNr: 5 });
+      const foreign = other.alloc();
+      const live = new Uint32Array(500);
+      expect(pool.allocBulk(live)).toBe(true);
+      const free = pool.alloc();
+      pool.free(free);
+      const before = stateOf(heap, pool, other);
+      const bad = make({ live: [...live], free, foreign });
+      for (const index of [0, 2, 255, 256, 498, 499]) {
+        const addresses = Uint32Array.from(live);
+        addresses[index] = bad;
+        const error = errorFrom(() => pool.freeBulk(addresses));
+        expect(error).toMatchObject({ code, address: bad });
+        expect(addresses[error.index!]).toBe(bad);
+        expect(stateOf(heap, pool, other)).toEqual(before);
+      }
+      pool.freeBulk(live);
+      expect(pool.stats()).toMatchObject({ outstanding: 0, currNr: 5 });
+      expectSound(heap);
+    });
+
+    test("with zeros among 500, which have no effect", () => {
+      const heap = fixedHeap(build, MIB);
+      const pool = create({ heap, size: 100, minNr: 5 });
+      const live = new Uint32Array(500);
+      expect(pool.allocBulk(live)).toBe(true);
+      const some = live.map((address, i) => (i % 7 === 3 ? 0 : address));
+      pool.freeBulk(some);
+      expect(pool.outstanding).toBe(some.filter((address) => address === 0).length);
+      pool.freeBulk(live.map((address, i) => (some[i] === 0 ? address : 0)));
+      expect(pool.outstanding).toBe(0);
+      expectSound(heap);
+    });
+
     test("however far apart duplicates are", () => {
       const heap = fixedHeap(build, MIB);
       const pool = create({ heap, size: 8, minNr: 1 });

@@ -119,7 +119,7 @@ describe.each(builds)("a $name debug heap", ({ heap: make }) => {
     heap.u8.fill(7, at + 12, at + 12 + 100);
     pool.free(at);
     expect(found.map(({ kind }) => kind)).toEqual(["overrun", "trace"]);
-    expect(found[1]!.trace).toBeUndefined();
+    expect(found.map(({ trace }) => trace)).toEqual([undefined, undefined]);
     expect(heap.check()).toHaveLength(2);
   });
 
@@ -272,6 +272,19 @@ describe.each(builds)("a $name debug heap", ({ heap: make }) => {
       spoken.mockRestore();
     }
   });
+});
+
+test("a program may prepare stacks that are no texts", () => {
+  const host = Error as { prepareStackTrace?: unknown };
+  const before = host.prepareStackTrace;
+  const heap = createHeap({ debug: true });
+  host.prepareStackTrace = (_: Error, sites: unknown) => sites;
+  try {
+    const pool = heap.create({ size: 8, minNr: 0 });
+    expect(traceOf(heap, pool.alloc())).toMatchObject({ isLive: true, allocSite: "" });
+  } finally {
+    host.prepareStackTrace = before;
+  }
 });
 
 test.each([

@@ -477,7 +477,7 @@ describe.each(builds)("the reserve with the backend refused: $name", (build) => 
 });
 
 test("faults that one thread sets apply to all threads", async () => {
-  const heap = builds.find(({ name }) => name === "shared")!.heap({ initial: MIB, maximum: MIB });
+  const heap = builds.find(({ isShared }) => isShared)!.heap({ initial: MIB, maximum: MIB });
   const pool = create({ heap, size: 64, minNr: 6 });
   const threads = [new Thread(), new Thread()];
   type Kept = typeof globalThis & { pool: Pool };

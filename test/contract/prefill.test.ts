@@ -339,7 +339,7 @@ describe.each(builds)("prefills: $name", (build) => {
 });
 
 test("threads that need three elements each progress with prefillWait and three in reserve", async () => {
-  const heap = builds.find(({ name }) => name === "shared")!.heap({ initial: MIB, maximum: MIB });
+  const heap = builds.find(({ isShared }) => isShared)!.heap({ initial: MIB, maximum: MIB });
   const pool = poolOf(heap, 3);
   const rounds = await Promise.all(
     [new Thread(), new Thread(), new Thread()].map((thread) =>

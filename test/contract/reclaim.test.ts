@@ -1,5 +1,5 @@
 /** Shrinkers, trim and watermarks: what happens when memory runs short. */
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { create, createArena, type Heap } from "../../src/index.ts";
 import { builds } from "../builds.ts";
 import {
@@ -21,10 +21,9 @@ const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 const told = () => sleep(120);
 
 const stops: (() => void)[] = [];
-afterEach(() => {
-  for (const stop of stops.splice(0)) stop();
-  vi.unstubAllGlobals();
-});
+// Not after each: some tests run beside others.
+afterAll(() => stops.forEach((stop) => stop()));
+afterEach(() => vi.unstubAllGlobals());
 
 function shrinker(heap: Heap, call: () => void): () => void {
   const stop = heap.registerShrinker(call);
@@ -317,7 +316,7 @@ describe.each(builds)("trim: $name", (build) => {
   });
 });
 
-describe.each(builds)("onLow and onLowMemory: $name", (build) => {
+describe.concurrent.each(builds)("onLow and onLowMemory: $name", (build) => {
   test("onLow calls its listener once per dip", async () => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 64, minNr: 8, maxNr: 8 });

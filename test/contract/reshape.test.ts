@@ -47,6 +47,22 @@ describe.each(builds)("reshape: $name", (build) => {
     expectSound(heap);
   });
 
+  test("a reshape takes the pages that other pools do not use", () => {
+    const heap = fixedHeap(build, MIB);
+    // Its slots are two pages.
+    const pool = poolOf(heap, 64, 2000);
+    for (let i = 0; i < 60; i++) {
+      const other = create({ heap, size: 64, minNr: 0 });
+      other.free(other.alloc());
+    }
+    const rest = create({ heap, size: 64, minNr: 0 });
+    while (heap.stats().largestFree > 4096 && rest.alloc());
+    expect(rest.stats().reclaims).toBe(0);
+    pool.reshape(72);
+    expect([pool.elementSize, pool.currNr]).toEqual([72, 2000]);
+    expectSound(heap);
+  });
+
   test("a freed old element is never allocated as a new one", () => {
     const heap = fixedHeap(build, MIB);
     const pool = poolOf(heap, 64, 4);

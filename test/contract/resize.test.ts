@@ -459,7 +459,7 @@ describe.each(builds)("resize: $name", (build) => {
 });
 
 test("a pool stays sound while two threads resize and use it", async () => {
-  const heap = builds.find(({ name }) => name === "shared")!.heap({ initial: 8 * MIB, maximum: 8 * MIB });
+  const heap = builds.find(({ isShared }) => isShared)!.heap({ initial: 8 * MIB, maximum: 8 * MIB });
   const pool = create({ heap, size: 64, minNr: 8 });
   const threads = [new Thread(), new Thread()];
   const results = await Promise.all(

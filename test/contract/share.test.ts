@@ -10,6 +10,8 @@ import {
   create,
   createArena,
   createHeap,
+  f32,
+  struct,
   type Pool,
   type HeapHandle,
   type SharedHeap,
@@ -25,6 +27,8 @@ const heaps: SharedHeap[] = [];
 afterEach(() => {
   for (const heap of heaps.splice(0)) heap.detach();
 });
+
+const refusal = (value: unknown): string => errorFrom(() => attach(value as HeapHandle)).message;
 
 function sharedHeap(): SharedHeap {
   const heap = createSharedHeap({ initial: MIB, maximum: MIB });
@@ -146,6 +150,13 @@ describe("attach", () => {
     ];
     for (const value of nonsense) expect(codeOf(() => attach(value as HeapHandle))).toBe("ERR_INVALID_ARGUMENT");
     expect(codeOf(() => attach({ ...fresh, address: 4096 }))).not.toBe("none");
+    expect(refusal(pool)).toMatch(/^ERR_INVALID_ARGUMENT: attach: shared must be what share\(\) returned, got Pool$/);
+    expect(refusal({ tiles: pool.share() })).toMatch(/returned, got an object of tiles$/);
+    expect(refusal([pool.share()])).toMatch(/got an array$/);
+    for (const none of [heap.share(), heap.createQueue({ capacity: 1 }).share()]) {
+      const error = errorFrom(() => attach(none as never, { size: struct({ x: f32 }) }));
+      expect(error.message).toContain("attach: options are for a pool, and shared is none");
+    }
     expect(another(heap).threadId).toBe(1);
   });
 });

@@ -114,10 +114,15 @@ describe("the package's runtime", () => {
 
 describe("the README's programs", () => {
   const programs = samples(README, "ts");
-  const commands = samples(README, "sh");
+  // The first are those that install.
+  const [, ...commands] = samples(README, "sh");
+  const outputs = samples(README, "text");
+  const [runner] = samples(README, "js");
   const compiled = async (i: number): Promise<Exports> => {
     writeFileSync(join(installed.dir, "program.ts"), programs[i]!);
-    await run(installed.dir, {}, ["sh", "-ec", commands[i]!.replace("npx asc", `'${process.execPath}' '${asc}'`)]);
+    writeFileSync(join(installed.dir, "run.mjs"), runner!);
+    const command = commands[i]!.replace("npx asc", `'${process.execPath}' '${asc}'`);
+    expect(await run(installed.dir, {}, ["sh", "-ec", command])).toBe(outputs[i]);
     return instantiate(new WebAssembly.Module(readFileSync(join(installed.dir, "program.wasm"))));
   };
 

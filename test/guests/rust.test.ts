@@ -10,11 +10,13 @@ import {
   instantiate,
   isSkipped,
   nodeOptions,
+  outcome,
   root,
   run,
   samples,
   textAt,
   wasi,
+  type Outcome,
 } from "./tools.ts";
 
 interface Toolchain {
@@ -137,7 +139,7 @@ describe.each(toolchains)("Rust $name", (toolchain) => {
     });
   });
 
-  const programs = samples("guests/rust/README.md", "rust");
+  const programs = samples("guests/rust/README.md", "rust").slice(0, 2);
   const outputs = ["[1, 4, 9, 16, 25]\n", "read 7, 1 outstanding\n0 outstanding\n"];
   test.skipIf(missing).each(programs.map((text, i) => [i, text, outputs[i]!] as const))(
     "the README's program %i runs",
@@ -170,8 +172,39 @@ test.skipIf(isMissing(newest, HOST))("the packed crate builds, and documents all
     await run(packed, environment, ["cargo", "build", "--offline", "--features", "std", "--target", to]);
     await run(packed, environment, ["cargo", "doc", "--offline", "--features", "std", "--target", to]);
   }
-  // For other targets it is empty.
-  await run(packed, environment, ["cargo", "build", "--offline"]);
+});
+
+test.skipIf(isMissing(newest, HOST))("for other targets the crate is empty, and says so", async () => {
+  const folder = emptyFolder("rust-elsewhere");
+  const manifest = '[package]\nname = "elsewhere"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\n';
+  writeFileSync(join(folder, "Cargo.toml"), `${manifest}wasm-mempool = { path = "${packed}" }\n`);
+  writeFileSync(join(emptyFolder("rust-elsewhere/src"), "lib.rs"), "pub use wasm_mempool as it;");
+  const build = (): Promise<Outcome> => outcome(folder, { CARGO_TARGET_DIR: target }, ["cargo", "build", "--offline"]);
+  const { code, stderr } = await build();
+  expect([code, stderr]).toEqual([
+    0,
+    expect.stringMatching(/warning: .* is empty for .*--target wasm32-unknown-unknown/),
+  ]);
+  writeFileSync(join(folder, "src/lib.rs"), "pub use wasm_mempool::Mempool;");
+  expect((await build()).stderr).toMatch(/configured out[^]*#\[cfg\(target_arch = "wasm32"\)\]/);
+});
+
+test.skipIf(isMissing(newest, HOST))("the crate of a clone that is not built says what builds it", async () => {
+  const folder = emptyFolder("rust-unbuilt");
+  cpSync(join(root, "guests/rust"), folder, { recursive: true });
+  const { code, stderr } = await outcome(folder, {}, ["cargo", "build", "--offline", "--target", HOST]);
+  expect(code).not.toBe(0);
+  expect(stderr).toMatch(/libwasm_mempool_malloc\.a is neither in .*lib, .*`npm ci && npm run build` makes it/);
+});
+
+test("the README and the crate's page list each form that may fail", () => {
+  const source = readFileSync(join(root, "guests/rust/src/pool.rs"), "utf8");
+  const forms = [...source.matchAll(/pub fn (try_\w+)/g)].map(([, form]) => form!);
+  expect(forms.length).toBe(5);
+  for (const page of ["guests/rust/README.md", "guests/rust/src/lib.rs"]) {
+    const text = readFileSync(join(root, page), "utf8");
+    expect(forms.filter((form) => !text.includes(form))).toEqual([]);
+  }
 });
 
 test.skipIf(isMissing(newest, THREADS))("120 threads, eight at once, share a heap", async () => {
@@ -181,8 +214,19 @@ test.skipIf(isMissing(newest, THREADS))("120 threads, eight at once, share a hea
   cpSync(join(guests, "rust/src"), join(folder, "src"), { recursive: true });
   const options = ["--release", "--offline", "--target", THREADS, "--features", "threads", "--bin", "threads"];
   await run(folder, { CARGO_TARGET_DIR: target }, ["cargo", "build", ...options]);
-  const program = [process.execPath, ...nodeOptions, join(guests, "wasi-threads.mjs")] as const;
+  const program = [process.execPath, ...nodeOptions, join(root, "examples/guests/wasi-threads.mjs")] as const;
   expect(await run(folder, {}, [...program, `${target}/${THREADS}/release/threads.wasm`])).toBe("120 threads\n");
+});
+
+test.skipIf(isMissing(newest, THREADS))("the README's program with a thread runs", async () => {
+  const folder = emptyFolder("rust-thread");
+  const manifest = '[package]\nname = "thread"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\n';
+  writeFileSync(join(folder, "Cargo.toml"), `${manifest}wasm-mempool = { path = "${packed}" }\n`);
+  const [, , program] = samples("guests/rust/README.md", "rust");
+  writeFileSync(join(emptyFolder("rust-thread/src"), "main.rs"), program!);
+  await run(folder, { CARGO_TARGET_DIR: target }, ["cargo", "build", "--offline", "--target", THREADS]);
+  const host = [process.execPath, ...nodeOptions, join(root, "examples/guests/wasi-threads.mjs")] as const;
+  expect(await run(folder, {}, [...host, `${target}/${THREADS}/debug/thread.wasm`])).toBe("[1, 2, 3]\n");
 });
 
 test.skipIf(isMissing(newest, HOST))("the crate builds where the npm package has it", async () => {

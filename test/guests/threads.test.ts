@@ -69,6 +69,25 @@ const inWorker = (module: WebAssembly.Module, memory: WebAssembly.Memory, call: 
     worker.once("error", reject);
   });
 
+/** Three threads of a program, all of them called from here. */
+function instancesOf(module: WebAssembly.Module) {
+  const memory = new WebAssembly.Memory({ ...MEMORY, maximum: 64 });
+  return Array.from({ length: 3 }, (_, thread) => {
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    const program = exports as Record<string, (...args: number[]) => number> & { __stack_pointer: WebAssembly.Global };
+    program["__stack_pointer"].value = program["stackTop"]!(thread);
+    return program;
+  });
+}
+
+test.skipIf(clangMissing)("a pool, an attached pool and an arena may be the first calls of a thread", () => {
+  const [maker, user, other] = instancesOf(link("workers.wasm"));
+  const shared = maker!["poolFirst"]!();
+  expect(shared).toBeGreaterThan(0);
+  expect(user!["attachFirst"]!(shared)).toBeGreaterThan(0);
+  expect(other!["arenaFirst"]!()).toBeGreaterThan(0);
+});
+
 describe("a freestanding program in workers", () => {
   test.skipIf(clangMissing)(
     "30 rounds of new instances allocate, and free each other's blocks",
@@ -106,17 +125,7 @@ describe("a freestanding program in workers", () => {
   test.skipIf(clangMissing)(
     "a thread that called malloc_reserve gets the reserve's blocks when another has all else",
     () => {
-      const module = link("workers.wasm");
-      const memory = new WebAssembly.Memory({ ...MEMORY, maximum: 64 });
-      const instances = Array.from({ length: 3 }, (_, thread) => {
-        const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-        const program = exports as Record<string, (...args: number[]) => number> & {
-          __stack_pointer: WebAssembly.Global;
-        };
-        program["__stack_pointer"].value = program["stackTop"]!(thread);
-        return program;
-      });
-      const [greedy, needy, late] = instances;
+      const [greedy, needy, late] = instancesOf(link("workers.wasm"));
       expect(needy!["set"]!()).toBe(1);
       expect(greedy!["set"]!()).toBe(1);
       greedy!["drain"]!();

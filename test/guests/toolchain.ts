@@ -12,6 +12,7 @@ export const out = at("../../build/guests");
 /** The archives by what they have. */
 export const archives = {
   pools: at("../../build/libwasm_mempool.a"),
+  debug: at("../../build/libwasm_mempool_debug.a"),
   sharedPools: at("../../build/libwasm_mempool_shared.a"),
   malloc: at("../../build/libwasm_mempool_malloc.a"),
   sharedMalloc: at("../../build/libwasm_mempool_malloc_shared.a"),

@@ -140,6 +140,18 @@ test("elements of other threads, and of threads that have left, name them", asyn
   expect(attach(pool.share())).toBe(pool);
 });
 
+test("a queue is no element of a caller's", () => {
+  const heap = createSharedHeap();
+  const queue = heap.createQueue({ capacity: 4 });
+  // Another instance of the core plays another thread.
+  const there = { ...heap.share(), id: "another" };
+  attach({ ...queue.share(), heap: there });
+  expect(leakReport(attach(there)).count).toBe(0);
+  expect([...holdings(heap)]).toEqual([]);
+  heap.create({ size: 16, minNr: 1, name: "bios" }).alloc();
+  expect(`${leakReport(heap)}`).toMatch(/^outstanding: 1 element, 16 bytes\n/);
+});
+
 test("bad arguments are refused", () => {
   for (const bad of [undefined, null, 5, {}, []]) {
     expect(codeOf(() => holdings(bad as never))).toBe("ERR_INVALID_ARGUMENT");

@@ -102,7 +102,7 @@ test("what is outstanding at the process's end is reported on request", () => {
   heap.create({ size: 100, minNr: 1, name: "held" }).alloc();
   added[0]!(0);
   expect(told).toEqual([
-    expect.stringMatching(/^wasm-mempool: at the end of the program\noutstanding: 1 elements, 100/),
+    expect.stringMatching(/^wasm-mempool: at the end of the program\noutstanding: 1 element, 100/),
   ]);
   stop();
   expect(process.listeners("exit")).toEqual(before);

@@ -19,14 +19,14 @@ function moduleOf(name: string): WebAssembly.Module {
   return modules.get(name)!;
 }
 
-/** A program in `initial` to `maximum` Wasm pages, whose bad frees are told to `told`. */
-function program(isShared: boolean, initial = 1, maximum = 16) {
+/** A program in `initial` to `maximum` Wasm pages, whose bad frees are told to `told`. `onBase`: when it is asked for its end. */
+function program(isShared: boolean, initial = 1, maximum = 16, onBase = (): void => {}) {
   const memory = new WebAssembly.Memory({ initial, maximum, shared: isShared });
   const told: [address: number, code: number][] = [];
   let grows = 0;
   const env = {
     memory,
-    wasm_mempool_heap_base: () => BASE,
+    wasm_mempool_heap_base: () => (onBase(), BASE),
     wasm_mempool_heap_word: () => WORD,
     wasm_mempool_bad_free: (address: number, code: number) => void told.push([address >>> 0, code]),
     wasm_mempool_grown: () => void grows++,
@@ -85,6 +85,38 @@ describe.each([
 });
 
 describe("linked, threads", () => {
+  test("a thread makes the heap if the one that had begun has died", () => {
+    const { memory, thread, told } = program(true);
+    new Uint32Array(memory.buffer)[WORD / 4] = 1;
+    const [a, b] = [thread(), thread()];
+    const blocks = [a.malloc(100), b.malloc(100)];
+    expect(blocks).not.toContain(0);
+    expect(a.malloc_heap()).toBe(b.malloc_heap());
+    for (const block of blocks) b.free(block);
+    expect(told).toEqual([]);
+  });
+
+  test("if the one that had begun had only stopped, it joins the heap that another has made", () => {
+    let meanwhile: (() => void) | undefined;
+    const { memory, thread, told } = program(true, 1, 16, () => meanwhile?.());
+    const [a, b] = [thread(), thread()];
+    let first = 0;
+    // A has begun, and is about to ask where the heap may begin.
+    meanwhile = () => {
+      meanwhile = undefined;
+      first = b.malloc(100);
+    };
+    const second = a.malloc(100);
+    expect(first).not.toBe(0);
+    expect(second).not.toBe(0);
+    expect(second).not.toBe(first);
+    expect(a.malloc_heap()).toBe(b.malloc_heap());
+    expect(new Uint32Array(memory.buffer)[WORD / 4]).toBe(a.malloc_heap());
+    a.free(first);
+    b.free(second);
+    expect(told).toEqual([]);
+  });
+
   test("a thread that leaves by heap_detach and joins again has handles of its own", () => {
     const { thread, told } = program(true);
     const [a, b] = [thread(), thread()];

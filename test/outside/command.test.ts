@@ -110,10 +110,17 @@ test("wrong arguments and files end with 2, a line that says what is wrong, and 
   const changed = bytes.slice();
   changed[5000]! ^= 1;
   const wrong: [string[], string][] = [
-    [[], "needs a command: inspect"],
+    [[], "needs a command: inspect or structs"],
     [["look"], "there is no command look"],
     [["inspect"], "inspect needs one FILE, got 0"],
     [["inspect", "a", "b"], "inspect needs one FILE, got 2"],
+    [["inspect", "--out", ".", "a"], "inspect takes no --out"],
+    [["structs", "--json", "a"], "structs takes no --json"],
+    [["structs"], "structs needs one FILE, got 0"],
+    [["structs", "--language", "fortran", "a"], "--language must be one of c, rust, zig, assemblyscript, got fortran"],
+    [["structs", "--language", "c", "--out", ".", "a"], "--language prints, and takes no --out"],
+    [["structs", join(folder, "none.mjs")], "none.mjs cannot be imported: "],
+    [["structs", file("wrong.mjs", "export const a = 1;")], "wrong.mjs: exports no struct()"],
     [["inspect", "--colour", "a"], "Unknown option '--colour'"],
     [["inspect", "--address", "0xzz", "a"], "--address must be an address such as 0x400, got 0xzz"],
     [["inspect", join(folder, "none")], `there is no file ${join(folder, "none")}`],
@@ -135,7 +142,11 @@ test("wrong arguments and files end with 2, a line that says what is wrong, and 
 });
 
 test("--help and --version", () => {
-  expect(run(["--help"])).toEqual([0, expect.stringMatching(/^wasm-mempool inspect FILE: /), ""]);
+  expect(run(["--help"])).toEqual([
+    0,
+    expect.stringMatching(/^wasm-mempool inspect FILE: .*\nwasm-mempool structs FILE: /),
+    "",
+  ]);
   expect(run(["inspect", "-h"])[0]).toBe(0);
   expect(run(["--version"])).toEqual([0, `${version}\n`, ""]);
 });

@@ -3,17 +3,33 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createHeap, f32, struct, type Cursor } from "../../src/index.ts";
+import { pages } from "../docs/pages.ts";
 import { sizes } from "../golden/sizes.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
+/** The bytes of a program with one pool, as its users get it. */
+async function small(): Promise<number> {
+  const { outputFiles } = await build({
+    entryPoints: [join(root, "test/bundlers/small.mjs")],
+    alias: { "wasm-mempool": join(root, "src/index.ts") },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    write: false,
+  });
+  return gzipSync(outputFiles[0]!.contents, { level: 9 }).length;
+}
+
 let built: Record<string, number>;
 let packed: readonly string[];
 beforeAll(async () => {
-  built = await sizes();
+  built = { ...(await sizes()), small: await small() };
   const json = execFileSync("npm", ["pack", "--ignore-scripts", "--dry-run", "--json"], {
     cwd: root,
     encoding: "utf8",
@@ -46,9 +62,13 @@ describe("sizes of what is shipped", () => {
   /** Each mention: the file, the text with a # for the figure, and the thing whose size it is. */
   const mentions: readonly [file: string, text: string, of: string][] = [
     ["README.md", "One Wasm module of # written", "core.wasm"],
-    ["README.md", "core.wasm; core.shared.wasm | #;", "core.wasm"],
-    ["README.md", "core.wasm; core.shared.wasm | *; # |", "core.shared.wasm"],
-    ["README.md", "the whole package, bundled, minified, gzipped | # |", gz],
+    ["docs/speed.md", "core.wasm; core.shared.wasm | #;", "core.wasm"],
+    ["docs/speed.md", "core.wasm; core.shared.wasm | *; # |", "core.shared.wasm"],
+    ["docs/speed.md", "its other half, control.shared.wasm | # |", "control.shared.wasm"],
+    ["docs/speed.md", "malloc.wasm; malloc.shared.wasm | #;", "malloc.wasm"],
+    ["docs/speed.md", "malloc.wasm; malloc.shared.wasm | *; # |", "malloc.shared.wasm"],
+    ["docs/speed.md", "a program with one pool, bundled, minified, gzipped | # |", "small"],
+    ["docs/speed.md", "the whole package, bundled, minified, gzipped | # |", gz],
     ["src/heap/create.ts", "the module, of some #, is compiled", "core.wasm"],
     ["src/shared/create.ts", "halves of its core, of #", "core.shared.wasm"],
     ["src/shared/create.ts", "of its core, of * and #, are", "control.shared.wasm"],
@@ -64,6 +84,10 @@ describe("sizes of what is shipped", () => {
   test("no other figure in kB occurs but goals and benchmark results", () => {
     const files = [
       "README.md",
+      ...pages.filter((page) => page.startsWith("docs/guides/") || page.startsWith("docs/recipes/")),
+      "docs/start.md",
+      "docs/calls.md",
+      "docs/speed.md",
       "ARCHITECTURE.md",
       "CONTRIBUTING.md",
       "include/wasm_mempool.h",
@@ -71,7 +95,7 @@ describe("sizes of what is shipped", () => {
     ];
     for (const each of readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }))
       if (each.endsWith(".ts") && !each.startsWith("generated")) files.push(`src/${each}`);
-    const goals = { "README.md": 3 };
+    const goals = { "docs/speed.md": 6 };
     for (const file of files) {
       const held = mentions.filter(([each]) => each === file).length + ((goals as Record<string, number>)[file] ?? 0);
       expect([file, count(file)]).toEqual([file, held]);
@@ -80,7 +104,14 @@ describe("sizes of what is shipped", () => {
 
   test("no module's size has another unit", () => {
     const near = /(?:[Mm]odule|[Cc]ore|[Pp]ackage|[Bb]undle)[^.|]{0,40}?\b\d[\d,]*(?:\.\d+)? (?:KB|KiB|bytes)\b/g;
-    for (const file of ["README.md", "src/heap/create.ts", "src/core/modules.ts", "src/index.ts"]) {
+    for (const file of [
+      "README.md",
+      "docs/speed.md",
+      "docs/guides/memory.md",
+      "src/heap/create.ts",
+      "src/core/modules.ts",
+      "src/index.ts",
+    ]) {
       expect([file, ...(plain(read(file)).match(near) ?? [])]).toEqual([file]);
     }
   });
@@ -127,7 +158,13 @@ describe("links", () => {
 
 test("no document advises to split functions", () => {
   const sources = readdirSync(join(root, "src/struct")).map((name) => `src/struct/${name}`);
-  for (const file of ["README.md", ...sources, "docs/when-not.md", "docs/for-kernel-people.md"]) {
+  for (const file of [
+    "README.md",
+    "docs/guides/structs.md",
+    ...sources,
+    "docs/when-not.md",
+    "docs/for-kernel-people.md",
+  ]) {
     expect([file, /ten (field )?accesses|keep (hot )?functions short/i.test(read(file))]).toEqual([file, false]);
   }
 });

@@ -45,9 +45,11 @@ export async function run({ code, command }: Sample): Promise<string> {
   }
 }
 
-/** As the document shows it: without blank lines at the end, and on another day. */
+/** As the document shows it: without blank lines at the end, on another day, and in another folder. */
 const settle = (output: string): string =>
-  `${output.trimEnd()}\n`.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "2030-01-02T03:04:05.678Z");
+  `${output.trimEnd()}\n`
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "2030-01-02T03:04:05.678Z")
+    .replaceAll(/file:\S*\/sample\.mjs/g, "file:///app/sample.mjs");
 
 function printed(cwd: string, args: readonly string[]): Promise<string> {
   const child = spawn(process.execPath, args, { cwd, env: { ...process.env, NO_COLOR: "1" } });

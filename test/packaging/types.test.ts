@@ -48,7 +48,8 @@ export { sector, bytes, there };
 `;
 /** Code that needs a host's types. */
 const ofTheHost = `
-import { create, createHeap } from "wasm-mempool";
+import { create, createHeap, createSharedHeap } from "wasm-mempool";
+export const stopWatching = createSharedHeap().watch(new Worker("x"));
 const memory: WebAssembly.Memory = createHeap().memory;
 createHeap({ memory, module: new WebAssembly.Module(new Uint8Array()) });
 new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array()), { env: { memory: createHeap().memory } });

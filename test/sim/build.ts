@@ -8,6 +8,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { main } from "assemblyscript/asc";
 import binaryen from "binaryen";
+import { instrument as count } from "../../bench/counts/instrument.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const OUT = join(ROOT, "build/sim");
@@ -33,8 +34,12 @@ export interface BuildOptions {
   /** The file with the exports; its imports must be in the same folder or below, or in assembly/. */
   readonly entry?: string;
   readonly race?: boolean;
+  /** Counts the instructions of each instance, as bench/counts/instrument.mjs does. */
+  readonly counted?: boolean;
   /** A build with malloc. */
   readonly malloc?: boolean;
+  /** The build of debug heaps. */
+  readonly debug?: boolean;
   /** The checked build, in which every free is a compare-exchange. */
   readonly checked?: boolean;
 }
@@ -56,17 +61,20 @@ function digest(entry: string): string {
 /** The module, from build/sim/NAME.wasm if nothing has changed since. */
 export async function build(
   name: string,
-  { entry, race = false, checked = false, malloc = false }: BuildOptions = {},
+  { entry, race = false, checked = false, malloc = false, counted = false, debug = false }: BuildOptions = {},
 ): Promise<SimBuild> {
   const file = entry ?? join(ROOT, "assembly/abi/shared.ts");
   const stem = join(OUT, race ? `${name}.race` : name);
   const version = digest(file);
   if (!existsSync(`${stem}.json`) || readList(stem).version !== version) {
     mkdirSync(OUT, { recursive: true });
-    const { binary, sites } = instrument(
-      await compile(file, race, [...(checked ? ["CHECK_FREES=1"] : []), ...(malloc ? ["SIM_MALLOC=1"] : [])]),
+    const defines = Object.entries({ CHECK_FREES: checked, SIM_MALLOC: malloc, DEBUG_HEAP: debug });
+    const text = await compile(
+      file,
       race,
+      defines.filter(([, isSet]) => isSet).map(([define]) => `${define}=1`),
     );
+    const { binary, sites } = instrument(text, race, counted);
     // Several test files may build the same module at the same time.
     write(`${stem}.wasm`, binary);
     write(`${stem}.json`, JSON.stringify({ version, sites }));
@@ -108,11 +116,19 @@ async function compile(entry: string, race: boolean, defines: readonly string[])
   return text;
 }
 
-function instrument(text: string, race: boolean): { binary: Uint8Array; sites: Site[] } {
+function instrument(text: string, race: boolean, counted: boolean): { binary: Uint8Array; sites: Site[] } {
   // All virtual threads run in one real thread: the memory need not be shared, and is faster unshared.
-  const module = binaryen.parseText(text.replace(/(\(memory \$\S+ \d+ \d+) shared\)/, "$1)"));
+  let module = binaryen.parseText(text.replace(/(\(memory \$\S+ \d+ \d+) shared\)/, "$1)"));
   const { Atomics, BulkMemory, BulkMemoryOpt, MutableGlobals, NontrappingFPToInt, SignExt } = binaryen.Features;
-  module.setFeatures(Atomics | BulkMemory | BulkMemoryOpt | MutableGlobals | NontrappingFPToInt | SignExt);
+  const features = Atomics | BulkMemory | BulkMemoryOpt | MutableGlobals | NontrappingFPToInt | SignExt;
+  module.setFeatures(features);
+  if (counted) {
+    // Before asyncify: what a thread does to stop and to resume is not counted.
+    const binary = count(module.emitBinary());
+    module.dispose();
+    module = binaryen.readBinary(binary);
+    module.setFeatures(features);
+  }
   let sites: Site[] = [];
   if (race) {
     module.runPasses(["instrument-memory"]);

@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { build, type SimBuild } from "./build.ts";
 import { cases, freedTwice } from "./cases.ts";
 import { layout } from "../layout/layout.ts";
+import { movedRounds } from "./death-points.ts";
 import { deathCases, deathsBeside, reapedForWaiter } from "./deaths.ts";
 import { exemptions } from "./exemptions.ts";
 import { races } from "./race.ts";
@@ -65,6 +66,12 @@ test("a reap notifies a waiter once all memory of the dead thread is free", () =
   };
   const outcome = search(core, reapedForWaiter, { mode: { preemptions: 0 }, milliseconds: 20_000, checker, observer });
   expect(report(reapedForWaiter.name, outcome)).toBe("");
+  expect(outcome.deaths).toBeGreaterThan(0);
+});
+
+test.each(movedRounds)("$name, between any two stores", (one) => {
+  const outcome = search(reporting, one, { mode: { preemptions: 0 }, milliseconds: 20_000, checker, stops });
+  expect(report(one.name, outcome, "race")).toBe("");
   expect(outcome.deaths).toBeGreaterThan(0);
 });
 

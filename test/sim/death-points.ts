@@ -41,7 +41,24 @@ function* freeForWaiter(view: View): Part {
   return yield* free(view, 0, view.context.elements[0]!);
 }
 
+/** Cases in which it also dies between two plain stores. */
+export const movedRounds: readonly CoreCase[] = [
+  usual("death as a magazine gets more rounds", { kept: 10 }, [(a) => alloc(a, 0), heir], { fatal: 0 }),
+  usual(
+    "death as a magazine gives up rounds",
+    { kept: 12 },
+    [
+      function* a({ context }) {
+        return yield call("mempool_reshape", context.handles[0]!, 2000, 8);
+      },
+      heir,
+    ],
+    { fatal: 0 },
+  ),
+];
+
 export const deathPoints: readonly CoreCase[] = [
+  ...movedRounds,
   usual(
     "death in taking from the reserve",
     { minNr: 2, maxNr: 3 },

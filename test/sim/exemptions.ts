@@ -21,10 +21,11 @@ const TABLE = "a table stays where it is; it was zeroed before its address was s
 const NUMBERS = "a number for people, or a hint";
 
 const known: readonly Known[] = [
-  { code: "store<u8>(state, cached);", reason: OWNER },
+  { code: "store<u8>(state, cached);", within: "carve", reason: OWNER },
   { code: "store<u8>(load<u32>(round, 4), THREADS ? m.liveState : STATE_LIVE);", reason: OWNER },
   {
-    code: "store<u8>(state, stateCached());",
+    code: "store<u8>(state, cached);",
+    within: "takeFree",
     reason: "FREE was read by a load of eight bytes: an atomic one, but of another size than the store it sees",
   },
   {
@@ -50,9 +51,11 @@ const known: readonly Known[] = [
   { code: "store<u8>(stateAt(element), m.liveState);", reason: OWNER },
   { code: "if (load<i8>(state) < 0) {", reason: NOT_LIVE },
   { code: "const state = load<u8>(stateOf(slab, index));", reason: NOT_LIVE },
-  { code: "if (load<u32>(entry) == <u32>m.epoch) {", reason: NOT_LIVE },
+  { code: "const word = load<u64>(entry);", reason: NOT_LIVE },
+  { code: "return changetype<Slab>(load<u32>(entry, 4));", within: "refusalIn", reason: NOT_LIVE },
   { code: "const owner = load<u32>(entry);", reason: NOT_LIVE },
   { code: "sum += changetype<Magazine>(m).taken;", reason: NUMBERS },
+  { code: "if (at) sum += load<u32>(at);", reason: NUMBERS },
   { code: "if (left < epoch.lowestCurrNr) epoch.lowestCurrNr = left;", reason: NUMBERS },
   { code: "if (left < epoch.lowWatermark) epoch.lowWatermark = left;", reason: NUMBERS },
   { code: "if (<i32>(out - pool.peak) > 0) pool.peak = out;", reason: NUMBERS },

@@ -1,7 +1,7 @@
 /** Cases in which a pool ends. */
 // Each script is written where its case uses it.
 /* oxlint-disable unicorn/consistent-function-scoping */
-import { call, type Exports } from "./script.ts";
+import { call, changed, look, type Exports } from "./script.ts";
 import {
   alloc,
   free,
@@ -9,11 +9,13 @@ import {
   nothing,
   NONE,
   inLineUntil,
+  leave,
   results,
   setup,
   sound,
   wait,
   CLOSED,
+  WAITING,
   ENDED,
   closing,
   ended,
@@ -114,6 +116,25 @@ export const exits: readonly CoreCase[] = [
     { maxNr: 1, kept: 1 },
     [(a) => exit(a, 0), (b) => inLineUntil(b, 1)],
     results((_, b) => b === CLOSED),
+  ),
+  ending(
+    "two places of a thread when the pool is closed",
+    { maxNr: 1, kept: 1 },
+    [
+      (a) => exit(a, 0),
+      function* b(view) {
+        const places = [yield call("mempool_wait_begin", view.context.handles[1]!, 0)];
+        places.push(yield call("mempool_wait_begin", view.context.handles[1]!, 0));
+        let closed = 0;
+        for (const place of places) {
+          if ((yield look(place)) === WAITING) yield changed(place, WAITING);
+          closed += Number((yield look(place)) === CLOSED);
+          yield* leave(view, 1, place);
+        }
+        return closed;
+      },
+    ],
+    results((_, closed) => closed === 2),
   ),
   ending(
     "exit while two free",

@@ -8,12 +8,22 @@ import { heir, need, PAGES, sound, type Context, type CoreCase, type Part, type 
 const CLASS_POOLS = layout("HEAP_CLASS_POOLS");
 const SIZE_CLASSES = layout("SIZE_CLASSES");
 
+/** Wasm pages by which the memory may grow while the threads make their heap. */
+const ROOM = 4;
+
 /** A block of a class whose slab has few elements. */
 const SMALL = 1000;
 /** A block of three pages. */
 const LARGE = 12_000;
 
+/** By this word the threads of a guest find their heap (assembly/malloc/host.ts). */
+const HEAP_WORD = 16;
+
 interface Shape {
+  /** The class of SMALL has a reserve of one block. */
+  readonly reserved?: boolean;
+  /** The first calls of the threads make the heap. */
+  readonly bare?: boolean;
   /** Sizes of blocks that thread a has from the setup on. */
   readonly held?: readonly number[];
   /** Takes all memory that is left in the setup, in blocks that stay. */
@@ -21,18 +31,27 @@ interface Shape {
 }
 
 const setup =
-  (count: number, { held = [], full = false }: Shape) =>
+  (count: number, { held = [], full = false, reserved = false, bare = false }: Shape) =>
   (cores: readonly Exports[], memory: DataView): Context => {
     memory.setUint32(8, PAGES, true);
-    memory.setUint32(12, PAGES, true);
+    memory.setUint32(12, bare ? PAGES + ROOM : PAGES, true);
+    if (bare) return { heap: 0, pool: 0, handles: [], elements: [], kept: [], maxNr: -1 };
     const core = cores[0]!;
     const heap = core["heap_create"]!(0, PAGES * 65536, PAGES * 16, 0);
     for (let t = 1; t < count; t++) need(cores[t]!["malloc_attach"]!(heap, t + 1), "malloc_attach");
     const elements = held.map((bytes) => need(core["malloc"]!(bytes), "malloc"));
+    if (reserved) need(core["malloc_reserve"]!(SMALL, 1), "malloc_reserve");
     const kept: number[] = [];
     for (const bytes of full ? [8192, 1024, 16] : []) {
       for (let block = 0; (block = core["malloc"]!(bytes));) kept.push(block);
     }
+    if (full) {
+      // Records, too, of which a handle takes two: a pool takes five, and a reserve one each time that it gets longer.
+      while (core["mempool_create"]!(8, 8, 0, -1, 0));
+      for (let slots = 1; slots <= 8; slots *= 2) core["malloc_reserve"]!(8192, slots);
+    }
+    // The reserve gets it.
+    if (reserved) core["free"]!(elements.pop()!);
     return { heap, pool: 0, handles: [], elements, kept, maxNr: -1 };
   };
 
@@ -49,6 +68,10 @@ function* free({ notes }: View, block: number): Part {
   return 1;
 }
 
+function* bystander(): Part {
+  return yield call("malloc_heap");
+}
+
 function* realloc({ notes }: View, block: number, bytes: number): Part {
   const at = notes.indexOf(block);
   if (at >= 0) notes.splice(at, 1);
@@ -56,6 +79,24 @@ function* realloc({ notes }: View, block: number, bytes: number): Part {
   notes.push(moved || block);
   return moved;
 }
+
+/** The run with the heap that its threads have made, if they made one. */
+const made = (run: Run<Context>): Run<Context> => {
+  const heap = run.context.heap || run.memory.getUint32(HEAP_WORD, true);
+  return { ...run, context: { ...run.context, heap } };
+};
+
+/** All living threads have a block of the one heap; a thread that has died in it is reaped. */
+const oneHeap = (run: Run<Context>): string | void => {
+  const { cores, deaths, results, memory } = run;
+  const alive = cores.flatMap((_, t) => (deaths.includes(t) ? [] : [t]));
+  const core = cores[alive[0]!]!;
+  // Of two threads in a heap, one is 0 and one is 1.
+  if (deaths.length > 0) core["heap_reap"]!(1 - core["heap_thread"]!());
+  const heaps = new Set(alive.map((t) => cores[t]!["malloc_heap"]!()));
+  if (alive.some((t) => !results[t])) return `results ${results.join()}`;
+  if (heaps.size !== 1 || !heaps.has(memory.getUint32(HEAP_WORD, true))) return `heaps ${[...heaps].join()}`;
+};
 
 /** Living threads free what they have; then the heap is sound, and gives a block as large as before. */
 const balanced = (run: Run<Context>): string | void => {
@@ -100,10 +141,19 @@ const malloced = (
   timeouts: 0,
   limit: 100_000,
   ...more,
-  check: (run) => more.check?.(run) ?? balanced(run),
+  check: (run) => more.check?.(made(run)) ?? balanced(made(run)),
 });
 
 export const mallocCases: readonly CoreCase[] = [
+  malloced("two threads make the heap", { bare: true }, [(a) => malloc(a, SMALL), (b) => malloc(b, SMALL)], {
+    pages: PAGES + ROOM,
+    check: oneHeap,
+  }),
+  malloced("death in making the heap", { bare: true }, [bystander, (b) => malloc(b, SMALL)], {
+    pages: PAGES + ROOM,
+    fatal: 0,
+    check: oneHeap,
+  }),
   malloced("two threads make one class", {}, [(a) => malloc(a, SMALL), (b) => malloc(b, SMALL)], { check: allSucceed }),
   malloced("two threads make different classes", {}, [(a) => malloc(a, SMALL), (b) => malloc(b, 40)], {
     check: allSucceed,
@@ -163,6 +213,18 @@ export const mallocCases: readonly CoreCase[] = [
     { held: [SMALL] },
     [(a) => malloc(a, SMALL), (b) => free(b, b.context.elements[0]!), () => heirOf(1)],
     { fatal: 1, mode: { preemptions: 1 } },
+  ),
+  malloced(
+    "death in a free by a thread without a handle, and without memory for one",
+    { held: [SMALL, SMALL], full: true },
+    [bystander, (b) => free(b, b.context.elements[0]!), () => heirOf(1)],
+    { fatal: 1 },
+  ),
+  malloced(
+    "death in taking from a reserve by a thread without a handle, and without memory for one",
+    { reserved: true, held: [SMALL, SMALL], full: true },
+    [bystander, (b) => malloc(b, SMALL), () => heirOf(1)],
+    { fatal: 1 },
   ),
   malloced("death in taking pages", {}, [(a) => malloc(a, LARGE), heir], { fatal: 0 }),
   malloced("death in freeing pages", { held: [LARGE] }, [(a) => free(a, a.context.elements[0]!), heir], { fatal: 0 }),

@@ -6,6 +6,8 @@ import { expect, test } from "vitest";
 import { build } from "./build.ts";
 import { cases } from "./cases.ts";
 import { deathCases } from "./deaths.ts";
+import { debugCases } from "./debugging.ts";
+import { mallocCases } from "./malloc.ts";
 import { matrix } from "./matrix.ts";
 import { search } from "./search.ts";
 
@@ -14,6 +16,10 @@ interface Mutant {
   /** Texts that occur once, each with its replacement. */
   readonly changes: readonly (readonly [string, string])[];
   readonly caught: string;
+  /** Of the build with malloc. */
+  readonly malloc?: true;
+  /** Of the build of debug heaps. */
+  readonly debug?: true;
 }
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -36,6 +42,20 @@ const mutants: readonly Mutant[] = [
       ["  if (element) {\n    markShort(pool);\n", "  if (element) {\n"],
     ],
     caught: "one takes from the reserve, another frees, a third too",
+  },
+  {
+    name: "the gates are looked at before short is set",
+    changes: [
+      [
+        '  atomicStore<u32>(wordOf(pool, offsetof<Pool>("short")), nextSequence(pool));\n  if (!THREADS)',
+        "  if (!THREADS)",
+      ],
+      [
+        '      atomicStore<u64>(m + offsetof<Magazine>("allocLimit"), GATE_SHUT);\n  }\n}\n\n/** Makes the next call',
+        '      atomicStore<u64>(m + offsetof<Magazine>("allocLimit"), GATE_SHUT);\n  }\n  atomicStore<u32>(wordOf(pool, offsetof<Pool>("short")), nextSequence(pool));\n}\n\n/** Makes the next call',
+      ],
+    ],
+    caught: "one takes from the reserve while another opens its gate",
   },
   {
     name: "short is cleared although another thread has set it again",
@@ -123,6 +143,37 @@ const mutants: readonly Mutant[] = [
     name: "the last waiter is served first",
     changes: [["- <u32>(first >> 32)) >= 0)) continue;", "- <u32>(first >> 32)) <= 0)) continue;"]],
     caught: "two waiters, served in order",
+  },
+  {
+    name: "a waiter is out of sight until `waiting` is set",
+    changes: [
+      ["  if (load<u32>(own) <= waiter) atomicStore<u32>(own, waiter + offsetof<Waiter>());\n", ""],
+      [
+        "  recallCached(pool);\n  syncGate(m);\n  serve(m);\n  return waiter;",
+        "  atomicStore<u32>(own, waiter + offsetof<Waiter>());\n  recallCached(pool);\n  syncGate(m);\n  serve(m);\n  return waiter;",
+      ],
+    ],
+    caught: "two waiters, served in order",
+  },
+  {
+    name: "a thread that leaves a place hides those behind it",
+    changes: [
+      [
+        "  while (end > m.waiters && !atomicLoad<u32>(end - offsetof<Waiter>())) end -= offsetof<Waiter>();\n",
+        "  end = waiter;\n",
+      ],
+    ],
+    caught: "a thread leaves its first place and waits in the second",
+  },
+  {
+    name: "a close wakes the first place alone",
+    changes: [
+      [
+        "      if (<u32>word == WAITING) compareExchange<u64>(waiter, word, (word & SEQUENCE) | (<u64>value));\n      atomicNotify(waiter);\n",
+        "      if (<u32>word == WAITING) compareExchange<u64>(waiter, word, (word & SEQUENCE) | (<u64>value));\n      atomicNotify(waiter);\n      break;\n",
+      ],
+    ],
+    caught: "two places of a thread when the pool is closed",
   },
   {
     name: "the reaper leaves cached elements with the dead thread",
@@ -315,10 +366,7 @@ const mutants: readonly Mutant[] = [
   {
     name: "the reaper counts an element that its waiter fetches meanwhile",
     changes: [
-      [
-        "      if (<u32>atomicLoad<u8>(stateAt(element)) == (STATE_CACHED | number)) m.inTaken++;",
-        "      m.inTaken++;",
-      ],
+      ["    if (<u32>atomicLoad<u8>(stateAt(element)) == (STATE_CACHED | number)) m.inTaken++;", "    m.inTaken++;"],
     ],
     caught: "death after handing over: the waiter fetches its element while another reaps",
   },
@@ -362,6 +410,125 @@ const mutants: readonly Mutant[] = [
     changes: [["  // A pool whose last slab became empty meanwhile could not end.\n  settlePools();\n", ""]],
     caught: "the last free while another joins under a used number",
   },
+  {
+    name: "a full magazine makes room without a second look at its gate",
+    changes: [
+      [
+        '  if (!THREADS || m.top < atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("freeLimit"))) {',
+        "  if (true) {",
+      ],
+    ],
+    caught: "a full magazine makes room while another waits",
+  },
+  {
+    name: "the reaper takes rounds for cached that the dead thread had returned",
+    changes: [["    if (<u32>guess<u8>(state) != (STATE_CACHED | number)) continue;\n", ""]],
+    caught: "death between magazine and slabs",
+  },
+  {
+    name: "a thread without a handle counts what it frees after it is free",
+    changes: [
+      [
+        "  beginTransitAt(taken, -1);\n  storeUnowned(pool, element);\n  endTransitAt(taken, 0);\n",
+        "  storeUnowned(pool, element);\n  endTransitAt(taken, -1);\n",
+      ],
+    ],
+    caught: "malloc: death in a free by a thread without a handle, and without memory for one",
+    malloc: true,
+  },
+  {
+    name: "a thread without a handle counts what it takes after it is outstanding",
+    changes: [
+      ["  endTransitAt(taken, element ? 1 : 0);\n  if (!element) return 0;\n", "  if (!element) return 0;\n"],
+      [
+        "  store<u8>(stateAt(element), <u8>(STATE_LIVE | selfNumber()));\n  return element;\n}\n\n/** Frees a live element of a class",
+        "  store<u8>(stateAt(element), <u8>(STATE_LIVE | selfNumber()));\n  markShort(pool);\n  endTransitAt(taken, 1);\n  return element;\n}\n\n/** Frees a live element of a class",
+      ],
+    ],
+    caught: "malloc: death in taking from a reserve by a thread without a handle, and without memory for one",
+    malloc: true,
+  },
+  {
+    name: "a thread waits for ever for one that has begun to make the heap",
+    changes: [["if (seen == BEGUN ? --looks != 0 : ", "if (seen == BEGUN || "]],
+    caught: "malloc: death in making the heap",
+    malloc: true,
+  },
+  {
+    name: "two threads that make the heap each keep their own",
+    changes: [
+      [
+        "if (compareExchange<u32>(word, BEGUN, <u32>heap) || !heap) return heap;",
+        "atomicStore<u32>(word, <u32>heap);\n    if (heap) return heap;",
+      ],
+    ],
+    caught: "malloc: two threads make the heap",
+    malloc: true,
+  },
+  {
+    name: "of two frees of a guarded element both succeed",
+    changes: [
+      [
+        "if (!(live & STATE_LIVE) || !compareExchange<u8>(state, live, <u8>cachedBy(m))) return DOUBLE_FREE;",
+        "if (!(live & STATE_LIVE)) return DOUBLE_FREE;\n    atomicStore<u8>(state, <u8>cachedBy(m));",
+      ],
+      [
+        "import { atomicLoad, CHECKED, compareExchange, DEBUG, THREADS }",
+        "import { atomicLoad, atomicStore, CHECKED, DEBUG, THREADS }",
+      ],
+    ],
+    caught: "debug heap: two frees at the same instant",
+    debug: true,
+  },
+  {
+    name: "a free does not look again whether its slab is there",
+    changes: [["      if (gone) return gone;\n      state = stateIn(entry, element);\n", ""]],
+    caught: "debug heap: death in one of two frees of an element",
+    debug: true,
+  },
+  {
+    name: "an alloc leaves the quarantine as it is",
+    changes: [
+      ["    if (DEBUG && drain(pool)) moved = true;\n", ""],
+      ["? 1 : -1) && !(DEBUG && drain(poolOf(m)) && refill(m, 1, 1))) {", "? 1 : -1)) {"],
+    ],
+    caught: "debug heap: an alloc gets what only the quarantine has",
+    debug: true,
+  },
+  {
+    name: "a waiter leaves the quarantine as it is",
+    changes: [
+      [
+        "!refill(m, 1, 1) && !(DEBUG && drain(poolOf(m)) && refill(m, 1, 1))) {\n    return",
+        "!refill(m, 1, 1)) {\n    return",
+      ],
+    ],
+    caught: "debug heap: a waiter gets what only the quarantine has",
+    debug: true,
+  },
+  {
+    name: "a free into quarantine does not look again for a waiter",
+    changes: [["    if (isNeeded(pool)) drain(pool);\n    if (THREADS && isWaiting(pool)) flushAndServe(m);\n", ""]],
+    caught: "debug heap: a waiter gets what goes into quarantine meanwhile",
+    debug: true,
+  },
+  {
+    name: "the record of a stale magazine's sampled elements serves again",
+    changes: [["    if (DEBUG && m && isSampledBy(changetype<Magazine>(m), epoch)) return false;\n", ""]],
+    caught: "debug heap: sampled, an alloc beside two reshapes",
+    debug: true,
+  },
+  {
+    name: "an element is QUARANTINED before a slot names it",
+    changes: [
+      [
+        "    if (compareExchange<u64>(slot, word, nextWord(word, element))) {",
+        "    compareExchange<u8>(state, <u8>stateCached(), <u8>STATE_QUARANTINED);\n    if (compareExchange<u64>(slot, word, nextWord(word, element))) {",
+      ],
+    ],
+    caught: "debug heap: death in a free into quarantine",
+    debug: true,
+  },
   ...["joins under a used number", "reaps"].map((name) => ({
     name: `a free does not look again for a slab that it kept while another ${name}`,
     changes: [['      if (!isWalked()) addTo(cache, offsetof<Cache>("emptied"), 1);\n', ""]] as const,
@@ -372,7 +539,7 @@ const mutants: readonly Mutant[] = [
 test.each(mutants.map((each) => [each.name, each] as const))(
   "%s",
   { timeout: 180_000 },
-  async (_, { name, changes, caught }) => {
+  async (_, { name, changes, caught, malloc = false, debug = false }) => {
     const folder = join(ROOT, "build/sim/mutants", name.replaceAll(" ", "-"));
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
@@ -390,9 +557,13 @@ test.each(mutants.map((each) => [each.name, each] as const))(
         text.replace(from, () => to),
       );
     }
-    const core = await build(`mutants/${name.replaceAll(" ", "-")}`, { entry: join(folder, "abi/shared.ts") });
-    const checker = await build("core.inspect", { entry: join(ROOT, "assembly/abi/inspect.ts") });
-    const one = [...cases, ...deathCases, ...matrix].find((each) => each.name === caught)!;
+    const entry = join(folder, malloc ? "abi/linked-shared.ts" : debug ? "abi/debug-shared.ts" : "abi/shared.ts");
+    const core = await build(`mutants/${name.replaceAll(" ", "-")}`, { entry, malloc, debug });
+    const inspector = join(ROOT, "assembly/abi/inspect.ts");
+    const checker = await build(debug ? "debug.inspect" : "core.inspect", { entry: inspector, debug });
+    const one = [...cases, ...deathCases, ...matrix, ...mallocCases, ...debugCases].find(
+      (each) => each.name === caught,
+    )!;
     const { fault, schedules } = search(core, one, { mode: one.mode, milliseconds: MILLISECONDS, checker });
     expect(fault?.message, `${schedules} schedules`).toBeDefined();
   },

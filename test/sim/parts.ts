@@ -59,6 +59,8 @@ export interface Shape {
   readonly reshaped?: number;
   /** BACKEND_* of assembly/base/layout.ts. */
   readonly backend?: number;
+  /** In a debug heap: one alloc in so many is sampled. */
+  readonly sample?: number;
   /** Wasm pages by which the memory may grow. */
   readonly grows?: number;
 }
@@ -96,6 +98,7 @@ export function setup(
     backend = 0,
     grows = 0,
     reshaped = 0,
+    sample = 0,
   }: Shape,
 ) {
   return (cores: readonly Exports[], memory: DataView): Context => {
@@ -104,6 +107,7 @@ export function setup(
     memory.setUint32(12, PAGES + grows, true);
     const heap = cores[0]!["heap_create"]!(0, PAGES * 65536, (PAGES + grows) * 16, Number(grows > 0));
     for (let t = 1; t < joined; t++) need(cores[t]!["heap_attach"]!(heap, t + 1), "heap_attach");
+    if (sample) need(cores[0]!["debug_sample"]!(sample), "debug_sample");
     const handles = [
       need(cores[0]!["mempool_create"]!(size, Math.min(size, 8), minNr, maxNr, backend), "mempool_create"),
     ];

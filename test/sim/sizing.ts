@@ -10,6 +10,7 @@ import {
   free,
   heir,
   inLineUntil,
+  nothing,
   results,
   setup,
   sound,
@@ -25,6 +26,8 @@ const NOT_NOW = -7;
 const NOT_STORED = 2;
 const LARGER = 2000;
 const HOST = 3;
+/** Where mempool_stats writes how many epochs there are. */
+const EPOCHS = 96;
 /** The result of a script that found something impossible. */
 const OVER = -1000;
 
@@ -181,6 +184,19 @@ export const sizing: readonly CoreCase[] = [
       },
     ],
     results((a, b) => a === 1 && b === 0),
+  ),
+  usual(
+    "the slab of an old epoch goes with its last round",
+    { warm: 1, reshaped: LARGER },
+    [(a) => allocAndFree(a, 0), nothing],
+    {
+      check({ checker, cores, context, memory }) {
+        const words = cores[0]!["heap_scratch"]!();
+        checker!["mempool_stats"]!(context.handles[0]!, words);
+        const epochs = memory.getFloat64(words + EPOCHS, true);
+        return epochs === 1 ? undefined : `${epochs} epochs have slabs`;
+      },
+    },
   ),
   usual("two reshape", { minNr: 1, maxNr: 2 }, [(a) => reshape(a, 0), (b) => reshape(b, 1, 3000)], {
     mode: { preemptions: 2 },

@@ -15,14 +15,19 @@ import {
   type View,
 } from "./parts.ts";
 
-/** The result of a script that found something impossible. */
+/** The results of a script that found something impossible. */
 const OVERTAKEN = -1000;
+const FORGOTTEN = -1001;
 
-/** Waits in a place of the queue until it has an element, and frees that; OVERTAKEN if the place `before` still waits. */
+/**
+ * Waits in a place of the queue until it has an element, and frees that. OVERTAKEN: the place `before` still waits.
+ * FORGOTTEN: all other threads have ended, and none has served this one.
+ */
 function* served(view: View, t: number, place: number, before = 0): Part {
   if ((yield look(place)) === WAITING) yield changed(place, WAITING);
   const isOvertaken = before !== 0 && (yield look(before)) === WAITING;
   const element = yield* leave(view, t, place);
+  if (!element) return FORGOTTEN;
   const result = yield* free(view, t, element);
   return isOvertaken ? OVERTAKEN : result;
 }
@@ -50,7 +55,43 @@ const hoarding = (name: string, again: (view: View) => Part): CoreCase =>
     results((_, b) => b > CLOSED),
   );
 
+/** A thread has two places in the queue, leaves one, and waits in the other. */
+const leavesOne = (name: string, leaves: 0 | 1): CoreCase =>
+  usual(
+    name,
+    { maxNr: 1, held: 1 },
+    [
+      (a) => free(a, 0, a.context.elements[0]!),
+      function* b(view) {
+        const begin = () => call("mempool_wait_begin", view.context.handles[1]!, 0);
+        const places = [yield begin(), yield begin()];
+        const element = yield* leave(view, 1, places[leaves]!);
+        if (element) yield* free(view, 1, element);
+        return yield* served(view, 1, places[1 - leaves]!);
+      },
+    ],
+    results((a, b) => a === 0 && b === 0),
+  );
+
 export const waits: readonly CoreCase[] = [
+  leavesOne("a thread leaves its first place and waits in the second", 0),
+  leavesOne("a thread leaves its second place and waits in the first", 1),
+  usual(
+    "a full magazine makes room while another waits",
+    { maxNr: 16, kept: 14, held: 2 },
+    [
+      function* a(view) {
+        for (const element of view.context.elements) yield* free(view, 0, element);
+        return 1;
+      },
+      function* b(view) {
+        const place = yield call("mempool_wait_begin", view.context.handles[1]!, 0);
+        if ((yield look(place)) === WAITING) yield changed(place, WAITING);
+        return yield* leave(view, 1, place);
+      },
+    ],
+    results((_, b) => b > CLOSED),
+  ),
   usual(
     "a thread leaves the queue and enters it again: it stands behind one that came meanwhile",
     { maxNr: 1, held: 1 },

@@ -292,7 +292,7 @@ describe("cursors", () => {
       expect(() => at(heap, 80, bad)).toThrow(invalid("length must be .*got"));
     }
     expect(() => (All.at as any).call(All, heap, 8, 1)).toThrow(invalid("length must be"));
-    expect(() => (All.at as any).call(All, {}, 8)).toThrow(invalid("heap must be something with views"));
+    expect(() => (All.at as any).call(All, {}, 8)).toThrow(invalid("heap must be a heap or { views }, got an object"));
     const size = Rec.offsetof("tail", 4);
     expect(Rec.at(heap, 65536 - size, 4).tail.get(3)).toBe(0n);
     expect(() => Rec.at(heap, 65536 - size, 5)).toThrow(invalid("address"));

@@ -197,6 +197,11 @@ describe("bad definitions name the field and the value", () => {
     ["no type", { a: undefined }, /type of field a .*got undefined/],
     ["null as type", { a: null }, /type of field a .*got null/],
     ["array of no type", { a: array(undefined as unknown as FieldType, 2) }, /type of field a .*got undefined/],
+    [
+      "a pair as type",
+      { a: [t.f32, 4] },
+      /type of field a must be a scalar, as f32, or a struct\(\), array\(\) or pointer\(\), got an object/,
+    ],
     ["function as type", { a: pointer }, /type of field a /],
     ["address", { address: t.u8 }, /name.*got "address"/],
     ["move", { move: t.u8 }, /name.*got "move"/],

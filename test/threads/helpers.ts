@@ -16,7 +16,7 @@ export class Thread {
   readonly #calls = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   #last = 0;
 
-  constructor(options: { withoutWaitAsync?: boolean } = {}) {
+  constructor(options: { withoutWaitAsync?: boolean; file?: string } = {}) {
     this.worker = new Worker(new URL("worker.mjs", import.meta.url), { workerData: options });
     this.worker.on("message", ({ id, value, error }: Answer) => {
       const call = this.#calls.get(id)!;

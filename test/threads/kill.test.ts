@@ -7,7 +7,19 @@
  */
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
-import { BOARD, core, DOINGS, endAll, OPEN, random, ROW, sleep, TestHeap, type TestPool } from "./stress-heap.ts";
+import {
+  BOARD,
+  DOINGS,
+  endAll,
+  kinds,
+  OPEN,
+  random,
+  ROW,
+  sleep,
+  TestHeap,
+  type Kind,
+  type TestPool,
+} from "./stress-heap.ts";
 
 const kills = Number(process.env["KILLS"] ?? 60);
 const seed = Number(process.env["KILL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
@@ -45,11 +57,12 @@ interface Tally {
   allocs: number;
 }
 
-async function round(ofSeed: number, count: number, tally: Tally): Promise<void> {
+async function round(kind: Kind, ofSeed: number, count: number, tally: Tally): Promise<void> {
+  const { core } = kind;
   const n = random(ofSeed);
-  // Little memory, so that the reserves serve; or enough.
-  const pages = n(2) ? 8 + n(6) : 65;
-  const heap = new TestHeap(pages, pages);
+  // Little memory, so that the reserves serve; or enough. Guarded elements are longer.
+  const pages = (n(2) ? 8 + n(6) : 65) * (kind.name === "shared" ? 1 : 2);
+  const heap = new TestHeap(pages, pages, kind);
   const { board } = heap;
   // Each thread's number keeps a page.
   const visitors = Array.from({ length: THREADS - 1 }, () => {
@@ -193,6 +206,7 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
   try {
     await Promise.all(Array.from({ length: lanes }, (_, i) => lane(i)));
     check();
+    expect(heap.damage()).toEqual([]);
 
     // All workers have ended. A live element is in the exchange now, or was being freed.
     expect(heap.problems()).toEqual([]);
@@ -249,12 +263,12 @@ async function round(ofSeed: number, count: number, tally: Tally): Promise<void>
   }
 }
 
-test(
-  `${kills} kills lose no element, seed ${seed}`,
-  async () => {
+test.each(kinds)(
+  `${kills} kills on a $name heap lose no element, seed ${seed}`,
+  async (kind) => {
     const tally: Tally = { kills: 0, lost: 0, leaked: 0, refused: 0, byOthers: 0, doing: {}, allocs: 0 };
     for (let i = 0; tally.kills < kills; i++)
-      await round(seed + 7919 * i, Math.min(PER_ROUND, kills - tally.kills), tally);
+      await round(kind, seed + 7919 * i, Math.min(PER_ROUND, kills - tally.kills), tally);
     console.log(
       `kills survived: ${tally.kills}, elements lost: ${tally.lost}, pages lost: ${tally.leaked}; ${tally.allocs} allocs, reaps refused for now: ` +
         `${tally.refused}, done by workers: ${tally.byOthers}; ended while ${JSON.stringify(tally.doing)}`,

@@ -7,8 +7,20 @@ const HEAP_THREADS = layout("HEAP_THREADS");
 
 const moduleIn = (name: string): WebAssembly.Module =>
   new WebAssembly.Module(readFileSync(new URL(`../../build/${name}.wasm`, import.meta.url)));
-export const core = moduleIn("core.shared.whole");
-const inspect = moduleIn("inspect.shared");
+/** The modules of a heap: the core's, and the one that inspects it. `sample`: the rate of a debug heap that samples. */
+export interface Kind {
+  readonly name: string;
+  readonly core: WebAssembly.Module;
+  readonly inspect: WebAssembly.Module;
+  readonly sample?: number;
+}
+
+const debug = moduleIn("debug.shared");
+export const kinds: readonly Kind[] = [
+  { name: "shared", core: moduleIn("core.shared.whole"), inspect: moduleIn("inspect.shared") },
+  { name: "debug", core: debug, inspect: debug },
+  { name: "sampling", core: debug, inspect: debug, sample: 3 },
+];
 
 /** The codes of include/wasm_mempool.h that are used here. */
 export interface Core {
@@ -29,6 +41,9 @@ export interface Core {
   mempool_free(handle: number, element: number): number;
   mempool_resize(handle: number, minNr: number): number;
   mempool_next_live(handle: number, after: number, thread: number): number;
+  debug_sample?(n: number): number;
+  debug_report?(array: number): number;
+  debug_check?(): number;
 }
 interface Inspect {
   heap_check(heap: number, at: number): number;
@@ -140,13 +155,14 @@ export class TestHeap {
   readonly #inspect: Inspect;
 
   /** A heap in a memory of `pages` Wasm pages, the first of which is not the heap's. */
-  constructor(pages: number, maximum: number) {
+  constructor(pages: number, maximum: number, { core, inspect, sample }: Kind = kinds[0]!) {
     this.memory = new WebAssembly.Memory({ initial: pages, maximum, shared: true });
     const env = { memory: this.memory };
     this.core = new WebAssembly.Instance(core, { env }).exports as unknown as Core;
     this.#inspect = new WebAssembly.Instance(inspect, { env }).exports as unknown as Inspect;
     this.address = this.core.heap_create(65536, (pages - 1) * 65536, (maximum - 1) * 16, Number(maximum > pages));
     if (!this.address) throw new Error("no heap");
+    if (sample) this.core.debug_sample!(sample);
     this.board = new Int32Array(new SharedArrayBuffer(4 * BOARD.holders + maximum * 32768));
   }
 
@@ -161,6 +177,16 @@ export class TestHeap {
     const count = this.#inspect.heap_check(this.address, at);
     const words = new Uint32Array(this.memory.buffer, at, 256);
     return Array.from({ length: count }, (_, i) => words.slice(4 * i, 4 * i + 4).join(" "));
+  }
+
+  /** What a debug heap has found, as words. */
+  damage(): string[] {
+    const at = this.core.heap_scratch();
+    const all: string[] = [];
+    this.core.debug_check?.();
+    const words = new Uint32Array(this.memory.buffer, at, 18);
+    for (let has = this.core.debug_report?.(at); has; has = this.core.debug_report!(at)) all.push(words.join(" "));
+    return all;
   }
 
   poolStats(handle: number): {

@@ -9,9 +9,9 @@ import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import {
   BOARD,
-  core,
   DOINGS,
   endAll,
+  kinds,
   OPEN,
   type PoolSpec,
   random,
@@ -28,9 +28,11 @@ const mostWorkers = Number(process.env["STRESS_WORKERS"] ?? 4);
 
 /** Wasm pages that the heap begins with and may have, so that all can attach; and the most elements that a worker holds. */
 const memories = {
-  "to spare": { pages: () => 257, grows: false, mostHeld: 60 },
-  "too little": { pages: (n: (below: number) => number) => 16 + n(10), grows: false, mostHeld: 400 },
-  growing: { pages: () => 3, grows: true, mostHeld: 200 },
+  "to spare": { pages: () => 257, grows: false, mostHeld: 60, kind: kinds[0]! },
+  "too little": { pages: (n: (below: number) => number) => 16 + n(10), grows: false, mostHeld: 400, kind: kinds[0]! },
+  growing: { pages: () => 3, grows: true, mostHeld: 200, kind: kinds[0]! },
+  "of a debug heap": { pages: () => 257, grows: false, mostHeld: 60, kind: kinds[1]! },
+  "of a heap that samples": { pages: () => 257, grows: false, mostHeld: 60, kind: kinds[2]! },
 };
 
 function poolsOf(heap: TestHeap, n: (below: number) => number): TestPool[] {
@@ -64,7 +66,8 @@ async function run(
   const n = random(ofSeed);
   const lanes = Math.min(mostWorkers, 2 + n(3));
   const pages = scenario.pages(n);
-  const heap = new TestHeap(pages, scenario.grows ? pages + 60 : pages);
+  const { core } = scenario.kind;
+  const heap = new TestHeap(pages, scenario.grows ? pages + 60 : pages, scenario.kind);
   const workers: Worker[] = [];
   const board = heap.board;
   const sum = (word: number) =>
@@ -178,6 +181,7 @@ async function run(
     for (const { handle } of [...pools, turnstile]) expect(heap.core.mempool_exit(handle)).toBe(0);
     heap.core.heap_trim();
     expectSound();
+    expect(heap.damage()).toEqual([]);
     // New memory has tables of its own. A thread that joins while another is still leaving gets a new number, and each
     // number keeps a page.
     if (!scenario.grows) expect(heap.heapStats().used).toBe(before + heap.numbers() - numbers);

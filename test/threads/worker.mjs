@@ -3,6 +3,8 @@ import { parentPort, workerData } from "node:worker_threads";
 
 if (workerData?.withoutWaitAsync) delete Atomics.waitAsync;
 const library = await import("../../build/library.mjs");
+// What a test has in a file, where its lines have numbers.
+if (workerData?.file) globalThis.file = await import(workerData.file);
 
 parentPort.on("message", async ({ id, code, args }) => {
   if (id === undefined) return parentPort.close();

@@ -13,6 +13,8 @@ import {
   type Prefill,
   type Ptr,
   type PtrArray,
+  type Queue,
+  type QueueHandle,
   type SharedPool,
 } from "../../src/index.ts";
 
@@ -159,4 +161,30 @@ test("errors", () => {
   expectTypeOf(error.index).toEqualTypeOf<number | undefined>();
   // @ts-expect-error they tell of what was
   error.pool = "another";
+});
+
+test("use gives an address of the pool's elements, and returns what the function returns", () => {
+  expectTypeOf(particles.use((at) => [at])).toEqualTypeOf<Ptr<Particle>[]>();
+  expectTypeOf(plain.use((at) => at)).toEqualTypeOf<number>();
+  expectTypeOf(particles.use(async () => 7)).toEqualTypeOf<Promise<number>>();
+  expectTypeOf(particles.useAsync(async (at) => at)).toEqualTypeOf<Promise<Ptr<Particle>>>();
+  expectTypeOf(particles.useAsync(() => "text")).toEqualTypeOf<Promise<string>>();
+});
+
+test("a queue carries the addresses of its type", () => {
+  const queue = {} as Queue<Particle>;
+  expectTypeOf(queue.pop()).toEqualTypeOf<Ptr<Particle> | 0>();
+  expectTypeOf(queue.popAsync()).toEqualTypeOf<Promise<Ptr<Particle>>>();
+  expectTypeOf(attach<Particle>({} as QueueHandle)).toEqualTypeOf<Queue<Particle>>();
+  const message = {} as any;
+  expectTypeOf(attach<Particle>(message)).toEqualTypeOf<Queue<Particle>>();
+  expectTypeOf(queue.share()).toEqualTypeOf<QueueHandle>();
+  expectTypeOf<ReturnType<Queue["pop"]>>().toEqualTypeOf<number>();
+  const at = particles.alloc();
+  if (at) queue.push(at);
+  // @ts-expect-error may be 0
+  queue.push(at);
+  const item = items.alloc();
+  // @ts-expect-error the address of another struct
+  if (item) queue.push(item);
 });

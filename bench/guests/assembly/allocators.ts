@@ -210,6 +210,15 @@ export function fill(first: u32, count: u32, low: u32, span: u32): void {
   for (let slot = first; slot < first + count; slot++) put(slot, low + below(span));
 }
 
+export function fragment(first: u32, count: u32): void {
+  for (let slot = first; slot < first + count; slot++) put(slot, skewed(32));
+  for (let slot = first; slot < first + count; slot++) {
+    if (!(slot & 3)) continue;
+    drop(slot);
+    store<u32>(slots + (slot << 2), 0, SIZES);
+  }
+}
+
 export function churn(n: u32, count: u32, low: u32, span: u32): u32 {
   for (let i: u32 = 0; i < n; i++) {
     const slot = below(count);

@@ -1,6 +1,6 @@
 /**
- * The workloads, for the pool, or with `--use TLSF=1` for AssemblyScript's own allocator. Every element is written once
- * after it is allocated. Loops with `Called` in their name call the exported functions of the core; the others inline them.
+ * The workloads, for the pool; with `--use TLSF=1` for AssemblyScript's own allocator, and with `--use LIST=1` for a bare
+ * list, the floor. Every element is written once after it is allocated. Loops with `Called` in their name call the exported functions of the core; the others inline them.
  */
 import { allocInline, freeInline, Magazine, mempool_alloc, mempool_free } from "./core";
 
@@ -11,6 +11,7 @@ const SIZE: usize = 64;
 @inline
 function alloc(pool: Magazine): usize {
   if (isDefined(TLSF)) return heap.alloc(SIZE);
+  if (isDefined(LIST)) return listAlloc(changetype<usize>(pool));
   return allocInline(pool);
 }
 
@@ -18,7 +19,47 @@ function alloc(pool: Magazine): usize {
 @inline
 function free(pool: Magazine, element: usize): void {
   if (isDefined(TLSF)) heap.free(element);
+  else if (isDefined(LIST)) listFree(changetype<usize>(pool), element);
   else freeInline(pool, element);
+}
+
+/** A list through the free elements, whose first one `list` names: it checks no free, and has one size. */
+@inline
+function listAlloc(list: usize): usize {
+  const element = load<u32>(list) || listCarve(list);
+  store<u32>(list, load<u32>(element));
+  return element;
+}
+
+
+@inline
+function listFree(list: usize, element: usize): void {
+  store<u32>(element, load<u32>(list));
+  store<u32>(list, element);
+}
+
+/** Links the elements of new memory in the order of their addresses; returns the first. */
+function listCarve(list: usize): usize {
+  const first = (<usize>memory.grow(1)) << 16;
+  const last = first + 0x10000 - SIZE;
+  for (let at = first; at < last; at += SIZE) store<u32>(at, at + SIZE);
+  store<u32>(last, 0);
+  store<u32>(list, first);
+  return first;
+}
+
+/** An empty list, at an address that no element has. */
+export function listNew(): usize {
+  return 1024;
+}
+
+export function listAllocCalled(list: usize): usize {
+  return listAlloc(list);
+}
+
+export function listFreeCalled(list: usize, element: usize): i32 {
+  listFree(list, element);
+  return 0;
 }
 
 
@@ -249,12 +290,12 @@ export function slotsNew(pages: u32): usize {
   return page < 0 ? 0 : (<usize>page) << 16;
 }
 
-/* The cost of a call from JavaScript. */
+/* The cost of a call from JavaScript: newer engines inline an empty function, but none that loads. */
 
-export function empty1(a: i32): i32 {
-  return a;
+export function load1(address: usize): u32 {
+  return load<u32>(address);
 }
 
-export function empty2(a: i32, b: i32): i32 {
-  return a;
+export function load2(address: usize, unused: u32): u32 {
+  return load<u32>(address);
 }

@@ -14,6 +14,16 @@ void mi_free(void *block);
 #define free mi_free
 #endif
 
+#ifdef ZIG
+/* ../zig/allocator.zig: its free is told the size again. */
+void *zig_malloc(size_t bytes);
+void zig_free(void *block, size_t bytes);
+#define malloc zig_malloc
+#define release_sized zig_free
+#else
+#define release_sized(block, bytes) free(block)
+#endif
+
 #define EXPORT(name) __attribute__((export_name(name)))
 
 #define SLOTS 16384
@@ -40,8 +50,65 @@ void *malloc(size_t bytes) {
 void free(void *block) { (void)block; }
 #endif
 
+#ifdef LISTS
+/*
+ * The floor in time: a list of free blocks for each class of sizes (each 16 bytes up to 128, then four to a power of two), and a
+ * word before each block that names its list. Checks nothing, gives no block another size, returns nothing.
+ */
+struct block {
+  uint32_t list;
+  uint32_t pad[3];
+  struct block *next;
+};
+
+static struct block *lists[128];
+static uint8_t *top;
+static uint8_t *end;
+
+static __attribute__((noinline)) struct block *fresh(uint32_t list, uint32_t bytes) {
+  if (!top) {
+    top = (uint8_t *)(((uint32_t)&__heap_base + 15) & ~15u);
+    end = (uint8_t *)(__builtin_wasm_memory_size(0) << 16);
+  }
+  struct block *block = (struct block *)top;
+  uint32_t whole = 16 + bytes;
+  if (whole > (uint32_t)(end - top)) {
+    if (__builtin_wasm_memory_grow(0, (whole - (uint32_t)(end - top) + 65535) >> 16) == (size_t)-1) return NULL;
+    end = (uint8_t *)(__builtin_wasm_memory_size(0) << 16);
+  }
+  top += whole;
+  block->list = list;
+  return block;
+}
+
+void *malloc(size_t bytes) {
+  uint32_t list, all;
+  if (bytes <= 128) {
+    list = (uint32_t)(bytes + 15) >> 4;
+    all = list << 4;
+  } else {
+    uint32_t log = 31 - (uint32_t)__builtin_clz(bytes - 1), step = log - 2;
+    list = (log << 2 | (((uint32_t)bytes - 1) >> step & 3)) - 18;
+    all = (((uint32_t)bytes - 1) >> step) + 1 << step;
+  }
+  struct block *block = lists[list];
+  if (block) lists[list] = block->next;
+  else if (!(block = fresh(list, all))) return NULL;
+  return &block->next;
+}
+
+void free(void *at) {
+  struct block *block = (struct block *)((uint8_t *)at - 16);
+  block->next = lists[block->list];
+  lists[block->list] = block;
+}
+#endif
+
 EXPORT("allocate") void *allocate(uint32_t size) { return malloc(size); }
-EXPORT("release") void release(void *block) { free(block); }
+EXPORT("release") void release(void *block, uint32_t size) {
+  (void)size;
+  release_sized(block, size);
+}
 
 /* BARE: the allocator alone, to weigh it. */
 #ifndef BARE
@@ -84,7 +151,7 @@ static inline void put(uint32_t slot, uint32_t size) {
 static inline void drop(uint32_t slot) {
   uint32_t *block = (uint32_t *)address[slot];
   sum += block[0] ^ block[(size_of[slot] >> 2) - 1];
-  free(block);
+  release_sized(block, size_of[slot]);
 }
 
 static inline void swap(uint32_t a, uint32_t b) {
@@ -107,7 +174,7 @@ EXPORT("pair") uint32_t pair(uint32_t n) {
     block[0] = i;
     block[15] = ~seed;
     sum += block[0] ^ block[15];
-    free(block);
+    release_sized(block, 64);
   }
   return sum;
 }
@@ -122,6 +189,16 @@ EXPORT("wave") uint32_t wave(uint32_t n) {
 
 EXPORT("fill") void fill(uint32_t first, uint32_t count, uint32_t low, uint32_t span) {
   for (uint32_t slot = first; slot < first + count; slot++) put(slot, low + below(span));
+}
+
+/* Fragments the heap: puts blocks, mostly small, into `count` slots, and frees three of four. */
+EXPORT("fragment") void fragment(uint32_t first, uint32_t count) {
+  for (uint32_t slot = first; slot < first + count; slot++) put(slot, skewed(32));
+  for (uint32_t slot = first; slot < first + count; slot++) {
+    if (!(slot & 3)) continue;
+    drop(slot);
+    size_of[slot] = 0;
+  }
 }
 
 EXPORT("churn") uint32_t churn(uint32_t n, uint32_t count, uint32_t low, uint32_t span) {

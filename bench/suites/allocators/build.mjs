@@ -28,7 +28,14 @@ export const modules = {
   "wasi-dlmalloc": c("clang"),
   "emscripten-dlmalloc": c("emcc", "-sMALLOC=dlmalloc"),
   emmalloc: c("emcc", "-sMALLOC=emmalloc"),
-  mimalloc: c("clang", "-DMIMALLOC", "-DNDEBUG", "-mexec-model=reactor"),
+  ...Object.fromEntries(
+    ["v2", "v3"].map((version) => [
+      `mimalloc-${version}`,
+      { ...c("clang", "-DMIMALLOC", "-DNDEBUG", "-mexec-model=reactor"), mimalloc: version },
+    ]),
+  ),
+  zig: { ...c("clang", "-DZIG"), zig: true },
+  lists: c("clang", "-DLISTS"),
   "emscripten-mimalloc": c("emcc", "-sMALLOC=mimalloc"),
   rlsf: rust("rlsf"),
   talc: rust("talc"),
@@ -92,31 +99,48 @@ function optimise(out) {
   run(process.execPath, [wasmOpt, out, "-O3", "--strip-debug", "--strip-producers", "-o", out]);
 }
 
-/** The sources of mimalloc, which a crate contains. */
-function mimalloc() {
+/** The sources of a version of mimalloc, which a crate contains. */
+function mimalloc(version) {
   const cwd = join(guests, "rust");
   run("cargo", ["fetch", "--quiet", "--locked"], { cwd });
   const args = ["metadata", "--format-version", "1", "--locked", "--features", "mimalloc"];
   const { packages } = JSON.parse(run("cargo", args, { cwd }));
   const { manifest_path: manifest } = packages.find(({ name }) => name === "libmimalloc-sys");
-  const sources = join(dirname(manifest), "c_src/mimalloc/v2");
+  const sources = join(dirname(manifest), `c_src/mimalloc/${version}`);
   return ["-I", join(sources, "include"), join(sources, "src/static.c")];
+}
+
+/** Zig's compiler: npm's or PyPI's package in build/zig, or the machine's. */
+const zigs = [join(root, "build/zig/ziglang/zig"), "zig"];
+
+const zigVersion = () => zigs.map((name) => versionOf(name, ["version"])).find(Boolean);
+
+/** An object with Zig's allocator. */
+function zigObject(path) {
+  const zig = zigs.find((name) => versionOf(name, ["version"]));
+  if (!zig) throw new Missing("there is no zig, in build/zig or elsewhere");
+  const object = `${path}.o`;
+  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: join(root, "build/bench/zig-cache") };
+  const args = ["build-obj", join(guests, "zig/allocator.zig"), "-target", "wasm32-wasi", "-OReleaseFast"];
+  run(zig, [...args, `-femit-bin=${object}`], { env, cwd: dirname(path) });
+  return object;
 }
 
 const compilers = {
   assemblyscript: ({ args, bare, bareEntry }, out, say) =>
     compileGuest(bare ? bareEntry : "allocators", args, out, say),
   c(module, out, say) {
-    const { tool, args, bare, archive: linked } = module;
+    const { tool, args, bare, archive: linked, mimalloc: version, zig } = module;
     const { name, version: text } = toolOf(tool);
     const bytes = linked ? readFileSync(linked).toString("base64") : "";
-    return unlessCached(out, [text, module, texts("bench/guests/c", ".c"), bytes], (path) => {
+    const sources = [texts("bench/guests/c", ".c"), ...(zig ? [texts("bench/guests/zig", ".zig"), zigVersion()] : [])];
+    return unlessCached(out, [text, module, sources, bytes], (path) => {
       say(`compiling ${out}`);
       // -fno-builtin: a compiler that knows malloc leaves out the pairs.
       const all = ["-O3", "-fno-builtin", ...(bare ? ["-DBARE"] : []), ...args, join(guests, "c/loops.c"), "-o", path];
       if (tool === "clang") {
-        const sources = args.includes("-DMIMALLOC") ? mimalloc() : ["-nostartfiles"];
-        run(name, ["--target=wasm32-wasi", "-Wl,--no-entry", ...sources, ...all]);
+        const more = version ? mimalloc(version) : ["-nostartfiles", ...(zig ? [zigObject(path)] : [])];
+        run(name, ["--target=wasm32-wasi", "-Wl,--no-entry", ...more, ...all]);
       } else {
         const settings = words(
           "-sSTANDALONE_WASM=1 -sALLOW_MEMORY_GROWTH=1 -sTOTAL_STACK=64KB -sINITIAL_MEMORY=256KB -sMEMORY_GROWTH_GEOMETRIC_STEP=0",
@@ -186,6 +210,7 @@ export async function build(say) {
       clang: bareVersion("clang"),
       "wasi-libc": packaged("wasi-libc"),
       emcc: bareVersion("emcc"),
+      zig: zigVersion(),
       rustc: bareVersion(process.env.RUSTC ?? "rustc"),
       ...crates(),
     },

@@ -13,17 +13,29 @@ export const subjects = {
   "wasm-mempool, called": { module: "called", says: "with the flags of the core that is shipped, called as functions" },
   "wasm-mempool's malloc": { module: "malloc", says: "libwasm_mempool_malloc.a, linked: size classes, all checks on" },
   "AssemblyScript TLSF": { module: "tlsf", says: "`--runtime minimal`, its fastest with free" },
+  "bare lists (C)": {
+    module: "lists",
+    floor: true,
+    says: "a list of free blocks for each class of sizes, unchecked, never merged or returned: a floor, no rival",
+  },
   "bump (AssemblyScript stub)": {
     module: "stub",
     floor: true,
+    bump: true,
     says: "bumps a pointer, and reuses nothing: a floor, no rival",
   },
   "dlmalloc (wasi-libc)": { module: "wasi-dlmalloc", says: "malloc of the C library for WASI" },
   "dlmalloc (emscripten)": { module: "emscripten-dlmalloc", says: "emscripten's default malloc" },
   "emmalloc (emscripten)": { module: "emmalloc", says: "emscripten's small malloc" },
   "mimalloc (wasi-libc)": {
-    module: "mimalloc",
+    module: "mimalloc-v2",
     says: "version 2; made for many threads and much memory, here without threads",
+  },
+  "mimalloc 3 (wasi-libc)": { module: "mimalloc-v3", says: "version 3, of the same crate; here without threads" },
+  "Zig's wasm_allocator": {
+    module: "zig",
+    sized: true,
+    says: "std.heap.wasm_allocator, powers of two; Zig's SmpAllocator does not compile for WebAssembly",
   },
   "mimalloc (emscripten)": { module: "emscripten-mimalloc", says: "emscripten's malloc for many threads" },
   "dlmalloc (Rust)": {

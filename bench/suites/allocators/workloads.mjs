@@ -38,6 +38,18 @@ export const workloads = {
     ...churnOf(10_000, 16, 1024),
     goal: 1,
   },
+  fragmented: {
+    title: "Churn, 1,000 live, on a fragmented heap",
+    workload:
+      "before: 12,000 blocks, mostly small, at most 2,063 bytes, of which 9,000 are freed and 3,000 stay; then as churn, 1,000 live, with blocks of 16 to 1,039 bytes",
+    prepare: (core) => {
+      core.fragment(1000, 12_000);
+      core.fill(0, 1000, 16, 1024);
+    },
+    step: (core) => (n) => core.churn(n, 1000, 16, 1024),
+    ops: 1,
+    slots: [0, 13_000],
+  },
   larson: {
     title: "After larson",
     workload:
@@ -62,6 +74,7 @@ export const workloads = {
       "40 batches of 50 blocks of one size each, mostly small, at most 1,039 bytes; then all are freed, half of them in order, half backwards",
     step: (core) => core.sh6,
     ops: 2000,
+    goal: 1,
   },
   sh8: {
     title: "After sh8bench",
@@ -70,6 +83,7 @@ export const workloads = {
     prepare: (core) => core.fill(0, 2000, 16, 128),
     step: (core) => core.sh8,
     ops: 32,
+    goal: 1,
     slots: [0, 2000],
   },
   mstress: {
@@ -79,6 +93,7 @@ export const workloads = {
     prepare: (core) => core.fill(100, 5000, 16, 128),
     step: (core) => core.mstress,
     ops: 100,
+    goal: 1,
     slots: [100, 5000],
   },
   scratch: {

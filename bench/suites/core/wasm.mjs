@@ -1,15 +1,18 @@
 /** Inside wasm: a guest compiled together with the core, against the same guest with AssemblyScript's allocator. */
-import { filled, instantiate, wordsIn } from "../../guests/modules.mjs";
+import { bareCalls, filled, instantiate, wordsIn } from "../../guests/modules.mjs";
 import { interleave } from "../../harness/measure.mjs";
-import { goalOf, noiseOf, rowOf } from "../../harness/statistics.mjs";
+import { compare, goalOf, noiseOf, rowOf } from "../../harness/statistics.mjs";
 
 const SIZE = 64;
 const TLSF = "AssemblyScript TLSF";
+const LIST = "a bare list, inlined: the floor";
+const BARE = "two calls that load a word";
 
 /** `prepare` makes the objects of a loop, and returns the loop. */
 const workloads = {
   pair: {
     goal: 0.16,
+    called: 1.1,
     ops: 100_000,
     prepare: (core, pool) => (loop, n) => core[loop](pool, n),
   },
@@ -52,7 +55,7 @@ function churnOf(count) {
 const slug = (text) => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
 export const tables = Object.fromEntries(Object.keys(workloads).map((name) => [`wasm-${slug(name)}`, [name]]));
 export const execArgv = ["--no-liftoff"];
-export const guests = ["fast", "shipped", "tlsf"];
+export const guests = ["fast", "shipped", "tlsf", "list"];
 /** Several, because the engine's code and the place of its memory differ from process to process. */
 export const processes = 5;
 
@@ -63,6 +66,7 @@ const subjects = {
   "shipped flags, inlined": ["shipped"],
   "-O3, called": ["fast", "Called"],
   "shipped flags, called": ["shipped", "Called"],
+  [LIST]: ["list"],
 };
 
 /** One workload: the samples of each subject. */
@@ -75,24 +79,32 @@ export async function run({ workload: name, quick, random, progress }) {
   const minNr = Math.floor(random() * 64);
   const open = (module) => {
     const core = instantiate(module);
-    return prepare(core, core.mempool_create?.(SIZE, 16, minNr, -1) ?? 0);
+    return prepare(core, core.mempool_create?.(SIZE, 16, minNr, -1) ?? core.listNew?.() ?? 0);
   };
-  const opened = { tlsf: open("tlsf"), shipped: open("shipped"), fast: open("fast") };
+  const opened = { tlsf: open("tlsf"), shipped: open("shipped"), fast: open("fast"), list: open("list") };
   const same = open("fast");
   const used = Object.entries(subjects).filter(([, [, called]]) => !called || !only);
+  const works = used.map(([key, [module, called = ""]]) => {
+    const work = key === "ours against ours" ? same : opened[module];
+    return [key, () => work(`${loop}${called}`, ops)];
+  });
+  if (workloads[name].called) works.push([BARE, () => bareCalls(ops)]);
   const samples = await interleave(
-    used.map(([key, [module, called = ""]]) => {
-      const work = key === "ours against ours" ? same : opened[module];
-      return { run: () => work(`${loop}${called}`, ops), ops };
-    }),
+    works.map(([, work]) => ({ run: work, ops })),
     { rounds: quick ? 9 : 15, random, progress },
   );
-  return Object.fromEntries(used.map(([key], i) => [key, samples[i]]));
+  return Object.fromEntries(works.map(([key], i) => [key, samples[i]]));
+}
+
+/** The core called as functions, against the same inlined and two calls that load a word. */
+function calledGoal(of, goal, random) {
+  const base = of["shipped flags, inlined"].map((sample, i) => sample + of[BARE][i]);
+  return goalOf(`called, against inlined and ${BARE}`, compare(of["shipped flags, called"], base, random), goal);
 }
 
 export function tableOf(name, samples, random) {
   const [[workload, of]] = Object.entries(samples);
-  const { goal } = workloads[workload];
+  const { goal, called } = workloads[workload];
   const noise = noiseOf(of["-O3, inlined"], of["ours against ours"], random);
   const rows = Object.keys(of).map((side) => {
     const other = side === "ours against ours" ? "-O3, inlined" : TLSF;
@@ -107,6 +119,9 @@ export function tableOf(name, samples, random) {
     lower: true,
     noise,
     rows,
-    goals: inlined.map(({ side, ratio }) => goalOf(`${side}, against ${TLSF}`, ratio, goal)),
+    goals: [
+      ...inlined.map(({ side, ratio }) => goalOf(`${side}, against ${TLSF}`, ratio, goal)),
+      ...(called ? [calledGoal(of, called, random)] : []),
+    ],
   };
 }

@@ -3,6 +3,7 @@ import { openSync, readFileSync, readSync } from "node:fs";
 import { PerformanceObserver, performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { answer } from "../../harness/children.mjs";
+import { clock } from "../../harness/measure.mjs";
 
 /** The parts of a run that show how much it varies. */
 const PIECES = 10;
@@ -64,10 +65,11 @@ async function measure({ file, side, params, warm, batches, perBatch }) {
     await sleep(10);
   }
   const times = new Float64Array(batches);
-  const cpu = process.cpuUsage();
   const start = performance.now();
   const first = waited();
   let before = first;
+  // The processor time at the end of each piece.
+  const marks = [clock()];
   for (let i = 0; i < batches; i++) {
     const begin = performance.now();
     subject.batch();
@@ -78,9 +80,9 @@ async function measure({ file, side, params, warm, batches, perBatch }) {
       times[i] = Math.max(time - (now - before), Math.min(time, usual));
       before = now;
     } else times[i] = time;
+    if (Math.floor(((i + 1) * PIECES) / batches) === marks.length) marks.push(clock());
   }
   const end = performance.now();
-  const { user, system } = process.cpuUsage(cpu);
   const { now: after, peak } = resident();
   const checksum = subject.checksum();
   // The observer is called later.
@@ -90,15 +92,12 @@ async function measure({ file, side, params, warm, batches, perBatch }) {
   // Fewer than a thousand batches have no 99.9th percentile.
   const rank = (p) => (batches * (1 - p) < 0.6 ? undefined : sorted[Math.ceil(p * batches) - 1] * 1e3);
   const ops = batches * perBatch;
-  const pieces = Array.from({ length: PIECES }, (_, k) => {
-    const piece = times.subarray((k * batches) / PIECES, ((k + 1) * batches) / PIECES);
-    return (sum(piece) * 1e6) / piece.length / perBatch;
-  });
+  const pieces = marks.slice(1).map((mark, k) => ((mark - marks[k]) * 1e6 * PIECES) / ops);
   return {
     checksum,
-    ns: (sum(times) * 1e6) / ops,
+    ns: ((marks.at(-1) - marks[0]) * 1e6) / ops,
     pieces,
-    cpuNs: ((user + system) * 1e3) / ops,
+    clockNs: (sum(times) * 1e6) / ops,
     p50: rank(0.5),
     p99: rank(0.99),
     p999: rank(0.999),

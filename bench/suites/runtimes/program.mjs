@@ -1,9 +1,10 @@
 /**
- * The program of every runtime, bundled to one file: the pool from JavaScript, and its pair inside wasm. Its host APIs are a
- * clock, a timer, and a way to report: a POST where there is a server, else standard output.
+ * The program of every runtime, bundled to one file: the pool from JavaScript, and its pair inside wasm. Its host APIs are
+ * clocks, a timer, and a way to report: a POST where there is a server, else standard output.
  */
-import { createHeap } from "../../../dist/index.js";
+import { createHeap, createSharedHeap } from "../../../dist/index.js";
 import "../../../dist/inspect.js";
+import { COUNT, ways } from "../struct/particles.mjs";
 import wasm from "../../../build/bench/shipped.wasm";
 
 /** Defined by the bundler: the samples, the ms of each, and the ms of the warm-up. */
@@ -17,25 +18,35 @@ const core = new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports;
 core.memory.grow(3);
 if (!core.heap_create(0, 4 * 65536, 2 ** 20, 1)) throw new Error("no heap");
 const handle = core.mempool_create(SIZE, 16, 4, -1);
-const { empty1, empty2 } = core;
+const { load1, load2 } = core;
 
 // The results are used: an engine may leave out a loop without any.
 let sink = 0;
 
-function pair(n) {
-  for (let i = 0; i < n; i++) {
-    const element = pool.alloc();
-    sink ^= element;
-    pool.free(element);
-  }
-}
-function pairOfCalls(n) {
-  for (let i = 0; i < n; i++) {
-    const element = empty1(i) >>> 0;
-    sink ^= element;
-    empty2(handle, element);
-  }
-}
+// An engine shares what it learns between functions of one text, so each loop is a function of its own.
+const loop = (text, ...names) => new Function(...names, "n", `let sum = 0; ${text} return sum;`);
+const pairs = (pools, mark) => {
+  const one = `/* ${mark} */ for (let i = 0; i < n; i++) {
+    const element = pools.alloc(); sum ^= element; pools.free(element);
+  }`;
+  const inTurn = `/* ${mark} */ for (let i = 0, k = 0; i < n; i++) {
+    const pool = pools[k]; if (++k === pools.length) k = 0;
+    const element = pool.alloc(); sum ^= element; pool.free(element);
+  }`;
+  const work = loop(Array.isArray(pools) ? inTurn : one, "pools");
+  return (n) => (sink ^= work(pools, n));
+};
+const pairsCalled = (alloc, free, at, mark) => {
+  const work = loop(
+    `/* ${mark} */ for (let i = 0; i < n; i++) { const element = alloc(at) >>> 0; sum ^= element ^ free(at, element); }`,
+    "alloc",
+    "free",
+    "at",
+  );
+  return (n) => (sink ^= work(alloc, free, at, n));
+};
+const options = { size: SIZE, minNr: 4 };
+const others = () => Array.from({ length: 4 }, () => createHeap().create(options));
 
 const slots = new Uint32Array(WAVE);
 function wave(n) {
@@ -46,9 +57,17 @@ function wave(n) {
 }
 function waveOfCalls(n) {
   for (; n > 0; n -= WAVE) {
-    for (let i = 0; i < WAVE; i++) slots[i] = empty1(i);
-    for (let i = 0; i < WAVE; i++) empty2(handle, slots[i]);
+    for (let i = 0; i < WAVE; i++) slots[i] = load1(handle);
+    for (let i = 0; i < WAVE; i++) sink ^= load2(handle, slots[i]);
   }
+}
+
+/** Frames of particles; an op is a particle of a frame. */
+function particles(way) {
+  const step = ways[way]();
+  return (n) => {
+    for (; n > 0; n -= COUNT) sink ^= step() | 0;
+  };
 }
 
 /** Frees the element of a random slot and puts another there; of `count`, a power of two. */
@@ -70,32 +89,54 @@ function churns(count) {
       for (let i = 0; i < n; i++) {
         random = (Math.imul(random, 1664525) + 1013904223) | 0;
         const at = random >>> shift;
-        empty2(handle, other[at]);
-        other[at] = empty1(i);
+        sink ^= load2(handle, other[at]);
+        other[at] = load1(handle);
       }
     },
   };
 }
 
-/** The tables: ours, and the same loop around calls into wasm that do nothing. */
+/**
+ * The tables: ours, and the same loop around calls into wasm that load a word. Each is made when its turn comes: an engine
+ * learns about a call site from all heaps and pools that pass it, so those of several heaps come last.
+ */
 const tables = {
-  pair: { ours: pair, calls: pairOfCalls },
-  "wave-1k": { ours: wave, calls: waveOfCalls },
-  "churn-1k": churns(1024),
-  "churn-64k": churns(65536),
-  "pair-in-wasm": { ours: (n) => core.pair(handle, n) },
+  "pair-in-wasm": () => ({ ours: (n) => core.pair(handle, n) }),
+  pair: () => ({ ours: pairs(pool, "pool"), calls: pairsCalled(load1, load2, handle, "calls") }),
+  "wave-1k": () => ({ ours: wave, calls: waveOfCalls }),
+  "churn-1k": () => churns(1024),
+  "churn-64k": () => churns(65536),
+  particles: () => ({ ours: particles("field indices"), calls: particles("views by hand"), per: COUNT }),
+  "particles-cursor": () => ({ ours: particles("cursor"), per: COUNT }),
+  "particles-objects": () => ({ ours: particles("objects"), per: COUNT }),
+  "pair-called": () => ({ ours: pairsCalled(core.mempool_alloc, core.mempool_free, handle, "core") }),
+  "pair-16-pools": () => ({
+    ours: pairs(
+      Array.from({ length: 16 }, () => heap.create(options)),
+      "16 pools",
+    ),
+  }),
+  "pair-zeroed": () => ({ ours: pairs(heap.create({ ...options, zero: true }), "zeroed") }),
+  "pair-shared": () => ({ ours: pairs(createSharedHeap().create(options), "shared") }),
+  "pair-5-heaps": () => ({ ours: pairs([pool, ...others()], "5 heaps") }),
 };
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+/** Processor time where there is a process, in ms: the work of other processes is not in it. */
+function clock() {
+  if (!globalThis.process?.cpuUsage) return performance.now();
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 function time(work, n) {
-  const start = performance.now();
+  const start = clock();
   work(n);
-  return performance.now() - start;
+  return clock() - start;
 }
 
 /** The operations that take SAMPLE_MS after the engine has compiled the hot code. */
-async function warm(work) {
-  let n = WAVE;
+async function warm(work, per) {
+  let n = per;
   for (let spent = 0, i = 0; spent < WARM_MS || i < 6; i++) {
     const ms = time(work, n);
     spent += ms;
@@ -104,16 +145,16 @@ async function warm(work) {
     if (i % 4 === 0) await sleep(5);
   }
   const perOp = Math.min(time(work, n), time(work, n), time(work, n)) / n;
-  return Math.max(WAVE, Math.ceil(SAMPLE_MS / perOp / WAVE) * WAVE);
+  return Math.max(per, Math.ceil(SAMPLE_MS / perOp / per) * per);
 }
 
-async function measure({ ours, calls }) {
+async function measure({ ours, calls, per = WAVE }) {
   const subjects = Object.entries({ ours, same: ours, ...(calls ? { calls } : {}) }).map(([key, work]) => ({
     key,
     work,
   }));
   const samples = Object.fromEntries(subjects.map(({ key }) => [key, []]));
-  for (const subject of subjects) subject.n = await warm(subject.work);
+  for (const subject of subjects) subject.n = await warm(subject.work, per);
   // The first two rounds do not count: each subject must be warm by turns too.
   for (let round = -2; round < ROUNDS; round++) {
     // Each round begins with another subject, and every second one runs backwards.
@@ -130,7 +171,7 @@ async function measure({ ours, calls }) {
 
 async function main() {
   const result = {};
-  for (const [name, table] of Object.entries(tables)) result[name] = await measure(table);
+  for (const [name, make] of Object.entries(tables)) result[name] = await measure(make());
   const problems = heap.check();
   if (problems.length > 0) throw new Error(problems.join("; "));
   return { agent: globalThis.navigator?.userAgent, used: sink !== undefined, tables: result };

@@ -18,8 +18,8 @@ function instantiate(memory) {
 function call(exports, name, args) {
   // After memory has grown, older views are of no use.
   const words = new Int32Array(exports.memory.buffer);
-  if (name === "memory.load") return words[args[0] >> 2];
-  if (name === "memory.store") return void (words[args[0] >> 2] = args[1]);
+  if (name === "memory.load") return words[args[0] >>> 2];
+  if (name === "memory.store") return void (words[args[0] >>> 2] = args[1]);
   try {
     return exports[name](...args);
   } catch (error) {

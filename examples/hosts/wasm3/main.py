@@ -17,9 +17,9 @@ class Core:
         # After memory has grown, older views are of no use.
         memory = self.runtime.get_memory(0)
         if name == "memory.load":
-            return struct.unpack_from("<i", memory, args[0])[0]
+            return struct.unpack_from("<i", memory, args[0] % 2**32)[0]
         if name == "memory.store":
-            struct.pack_into("<i", memory, *args)
+            struct.pack_into("<i", memory, args[0] % 2**32, args[1])
             return "none"
         answer = self.runtime.find_function(name)(*args)
         return "none" if answer is None else answer

@@ -35,9 +35,9 @@ class Core:
         own = self.exports["memory"]
         words = cast(own.data_ptr() if shared else own.data_ptr(self.store), POINTER(c_int32))
         if name == "memory.load":
-            return words[args[0] // 4]
+            return words[args[0] % 2**32 // 4]
         if name == "memory.store":
-            words[args[0] // 4] = args[1]
+            words[args[0] % 2**32 // 4] = args[1]
         elif name != "end":
             function = self.exports[name]
             kinds = function.type(self.store).params

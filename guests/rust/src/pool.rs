@@ -47,14 +47,9 @@ impl<T> Pool<T> {
     pub fn try_with_limit(min_nr: u32, max_nr: u32) -> Result<Pool<T>, Error> {
         let size = mem::size_of::<T>().max(1) as u32;
         let align = mem::align_of::<T>() as u32;
-        unsafe {
-            if ffi::malloc_heap() == 0 {
-                return Err(Error::NoMemory);
-            }
-            match ffi::mempool_create(size, align, min_nr, max_nr, SLAB) {
-                0 => Err(Error::of(ffi::heap_error())),
-                handle => Ok(Pool { handle, of: PhantomData }),
-            }
+        match unsafe { ffi::mempool_create(size, align, min_nr, max_nr, SLAB) } {
+            0 => Err(Error::of(unsafe { ffi::heap_error() })),
+            handle => Ok(Pool { handle, of: PhantomData }),
         }
     }
 

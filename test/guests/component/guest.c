@@ -25,7 +25,7 @@ static slice result;
 static mempool_arena_t arena;
 
 void *cabi_realloc(void *old, size_t old_bytes, size_t align, size_t bytes) {
-  if (!arena && malloc_heap()) arena = arena_create(4096);
+  if (!arena) arena = arena_create(4096);
   void *block = (void *)(uintptr_t)arena_alloc(arena, bytes ? bytes : 1, align);
   if (block && old) memcpy(block, old, old_bytes < bytes ? old_bytes : bytes);
   return block;

@@ -46,6 +46,15 @@ int finish(void) {
   return left;
 }
 
+static mempool_t pool;
+/* Makes a pool; how other threads know it, 0 if there is none. */
+uint32_t poolFirst(void) {
+  pool = mempool_create(64, 8, 4, UINT32_MAX, MEMPOOL_SLAB);
+  return mempool_share(pool);
+}
+uint32_t attachFirst(uint32_t shared) { return mempool_alloc(mempool_attach(shared, 0)); }
+uint32_t arenaFirst(void) { return arena_alloc(arena_create(0), 100, 8); }
+
 /* Sets 4 long blocks aside. */
 int set(void) { return malloc_reserve(50000, 4); }
 

@@ -121,6 +121,20 @@ pub unsafe extern "C" fn fill(first: u32, count: u32, low: u32, span: u32) {
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn fragment(first: u32, count: u32) {
+    for slot in first..first + count {
+        put(slot, skewed(32));
+    }
+    for slot in first..first + count {
+        if slot & 3 == 0 {
+            continue;
+        }
+        drop(slot);
+        *size_of(slot) = 0;
+    }
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn churn(n: u32, count: u32, low: u32, span: u32) -> u32 {
     for _ in 0..n {
         let slot = below(count);

@@ -141,7 +141,7 @@ const main = [views, again, classes, pool, columns];
 const thousands = (n) => (n >= 1e6 ? `${n / 1e6} million` : n.toLocaleString("en-US"));
 
 function table(live, size, sides, more) {
-  const { field = "f64", perBatch = 200, quick = false } = more;
+  const { field = "f64", perBatch = 200 } = more;
   const count = size / kinds[field].bytes;
   const short = live >= 1e6 ? `${live / 1e6}m` : `${live / 1e3}k`;
   return {
@@ -155,7 +155,6 @@ function table(live, size, sides, more) {
     perBatch,
     span: "batch",
     sides,
-    quick,
     ...more,
   };
 }
@@ -165,18 +164,18 @@ const large = { warm: 600, batches: 3000 };
 
 export const tables = [
   table(1e3, 32, main, small),
-  table(1e3, 64, all, { ...small, quick: true }),
+  table(1e3, 64, all, { ...small }),
   table(1e3, 256, main, small),
   table(1e5, 32, main, { warm: 1500, batches: 5000 }),
-  table(1e5, 64, all, { warm: 1500, batches: 5000, quick: true }),
+  table(1e5, 64, all, { warm: 1500, batches: 5000 }),
   table(1e5, 256, main, { warm: 800, batches: 3000 }),
   table(1e6, 32, main, large),
   // Long enough for a full collection, which the engine puts off for a million objects and more.
-  table(1e6, 64, all, { warm: 600, batches: 6000, quick: true }),
+  table(1e6, 64, all, { warm: 600, batches: 6000 }),
   table(1e6, 256, [views, again, classes, pool], { warm: 400, batches: 1500 }),
   table(1e6, 64, main, { ...large, field: "i32" }),
   {
-    ...table(2e5, 56, all, { perBatch: 3000, warm: 80, batches: 600, quick: true }),
+    ...table(2e5, 56, all, { perBatch: 3000, warm: 80, batches: 600 }),
     name: "frames-200k",
     title: "200,000 live objects of 56 bytes, 3,000 replaced a frame",
     workload:

@@ -509,7 +509,7 @@ const garbage = (perBatch, more) => ({
 });
 
 export const tables = [
-  garbage(100, { warm: 4000, batches: 20_000, quick: true }),
+  garbage(100, { warm: 4000, batches: 20_000 }),
   garbage(10_000, { warm: 80, batches: 300 }),
   {
     name: "particles-20k",
@@ -522,7 +522,6 @@ export const tables = [
     perBatch: 20_000,
     span: "frame",
     sides: Object.keys(particles),
-    quick: true,
     warm: 300,
     batches: 1200,
   },

@@ -365,7 +365,7 @@ const cache = (live, more) => ({
 });
 
 export const tables = [
-  cache(1e3, { warm: 1500, batches: 8000, quick: true }),
+  cache(1e3, { warm: 1500, batches: 8000 }),
   cache(1e5, {
     warm: 3000,
     batches: 3000,

@@ -446,8 +446,8 @@ const byTime = (live, more) => ({
 });
 
 export const tables = [
-  fifo(1e3, { warm: 2000, batches: 10_000, quick: true }),
+  fifo(1e3, { warm: 2000, batches: 10_000 }),
   fifo(1e5, { warm: 1500, batches: 5000 }),
-  byTime(1e4, { warm: 800, batches: 4000, quick: true }),
+  byTime(1e4, { warm: 800, batches: 4000 }),
   byTime(2e5, { warm: 400, batches: 2000 }),
 ];

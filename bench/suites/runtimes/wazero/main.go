@@ -90,7 +90,7 @@ func main() {
 	}
 	pairsInside := func(n int) { must(inside.Call(ctx, pool, uint64(n))) }
 	pairs := two("mempool_alloc", "mempool_free")
-	calls := two("empty1", "empty2")
+	calls := two("load1", "load2")
 
 	version := runtime.Version()
 	if info, ok := debug.ReadBuildInfo(); ok {

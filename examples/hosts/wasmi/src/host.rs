@@ -29,10 +29,10 @@ impl Host {
         let mut word = [0; 4];
         match name {
             "memory.load" => {
-                memory.read(&self.store, args[0] as usize, &mut word)?;
+                memory.read(&self.store, args[0] as u32 as usize, &mut word)?;
                 return Ok(i32::from_le_bytes(word).to_string());
             }
-            "memory.store" => memory.write(&mut self.store, args[0] as usize, &args[1].to_le_bytes())?,
+            "memory.store" => memory.write(&mut self.store, args[0] as u32 as usize, &args[1].to_le_bytes())?,
             _ => {
                 let function = core.get_func(&self.store, name).ok_or("no such function")?;
                 let args: Vec<Val> = args.iter().map(|&value| Val::I32(value)).collect();

@@ -5,12 +5,14 @@ import { fileURLToPath } from "node:url";
 import { WASI } from "node:wasi";
 import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
 
+/** Pages of 64 KiB. The most is what the program was linked for: --max-memory=134217728. */
+const PAGES = { initial: 32, maximum: 2048 };
 const self = fileURLToPath(import.meta.url);
 
 if (isMainThread) {
   const [, , file, ...rest] = process.argv;
   const module = new WebAssembly.Module(readFileSync(file));
-  const memory = new WebAssembly.Memory({ initial: 32, maximum: 2048, shared: true });
+  const memory = new WebAssembly.Memory({ ...PAGES, shared: true });
   const ids = new Int32Array(new SharedArrayBuffer(4));
   const start = (thread) => {
     const worker = new Worker(self, { workerData: { module, memory, ids, args: [file, ...rest], ...thread } });
