@@ -118,8 +118,12 @@ export function freeSlow(m: Magazine, element: usize): i32 {
       if (gone) return gone;
       state = stateIn(entry, element);
     }
-    const live = atomicLoad<u8>(state);
-    if (!(live & STATE_LIVE) || !compareExchange<u8>(state, live, <u8>cachedBy(m))) return DOUBLE_FREE;
+    // Another thread may change the owner meanwhile (disownPredecessors): it is still outstanding.
+    let live: u8;
+    do {
+      live = atomicLoad<u8>(state);
+      if (!(live & STATE_LIVE)) return DOUBLE_FREE;
+    } while (!compareExchange<u8>(state, live, <u8>cachedBy(m)));
   } else store<u8>(state, cachedBy(m));
   if (DEBUG && changetype<Epoch>(epoch).guard) return freeGuarded(m, entry, element, state, cached != 0);
   if (!takeBack(m, entry, element, state, cached != 0)) {

@@ -5,7 +5,7 @@
 import { join, resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { build, type SimBuild } from "./build.ts";
-import { cases, freedTwice } from "./cases.ts";
+import { cases, freedOfLeaver, freedTwice } from "./cases.ts";
 import { layout } from "../layout/layout.ts";
 import { movedRounds } from "./death-points.ts";
 import { deathCases, deathsBeside, reapedForWaiter } from "./deaths.ts";
@@ -45,6 +45,13 @@ test("the checked build refuses one of two simultaneous frees of an element", as
   expect(caught.schedules).toBeGreaterThan(1);
   const missed = search(core, freedTwice, { mode, milliseconds: 20_000, checker });
   expect(missed.fault?.message).toContain("results 0,0");
+});
+
+test("the checked build frees an element while its owner's number is taken off", async () => {
+  const checked = await build("checked", { checked: true });
+  const outcome = search(checked, freedOfLeaver, { mode: freedOfLeaver.mode, milliseconds: 20_000, checker });
+  expect(report(freedOfLeaver.name, outcome)).toBe("");
+  expect(outcome.schedules).toBeGreaterThan(1);
 });
 
 test("a reap notifies a waiter once all memory of the dead thread is free", () => {

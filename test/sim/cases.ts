@@ -12,7 +12,9 @@ import {
   inLine,
   inLineUntil,
   leave,
+  need,
   results,
+  setup,
   sound,
   usual,
   wait,
@@ -77,7 +79,30 @@ export const freedTwice: CoreCase = usual(
   results((a, b) => (a === 0) !== (b === 0) && Math.min(a, b) === -2),
 );
 
+/** The thread that joins takes over nothing: the elements of the number's earlier bearer become no thread's. */
+const bequeathed = usual(
+  "a free of what a thread has left behind, while another joins under its number",
+  {},
+  [
+    (a) => free(a, 0, a.context.elements[0]!),
+    function* b({ context }) {
+      return yield call("heap_attach", context.heap, 2);
+    },
+  ],
+  { ...results((a, b) => a === 0 && b === 1), mode: { preemptions: 2 } },
+);
+export const freedOfLeaver: CoreCase = {
+  ...bequeathed,
+  setup(cores, memory) {
+    const context = setup(2, {})(cores, memory);
+    const element = need(cores[1]!["mempool_alloc"]!(context.handles[1]!), "mempool_alloc");
+    need(cores[1]!["heap_detach"]!(), "heap_detach");
+    return { ...context, elements: [element] };
+  },
+};
+
 export const cases: readonly CoreCase[] = [
+  freedOfLeaver,
   ...sizing,
   ...large,
   usual("alloc and free", {}, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),

@@ -4,7 +4,7 @@
  */
 // Each script is written where its case uses it.
 /* oxlint-disable unicorn/consistent-function-scoping */
-import { freedTwice } from "./cases.ts";
+import { freedOfLeaver, freedTwice } from "./cases.ts";
 import { alloc, allocAndFree, CLOSED, free, heir, inLineUntil, results, usual } from "./parts.ts";
 import type { CoreCase, Part, Shape, View } from "./parts.ts";
 import { call, type Run } from "./script.ts";
@@ -65,6 +65,7 @@ export const debugCases: readonly CoreCase[] = [
     freedTwice.threads as never,
     oneIsRefused,
   ),
+  { ...freedOfLeaver, name: `debug heap: ${freedOfLeaver.name}`, limit: 100_000 },
   debugged("two frees of two elements, of a full quarantine", { ...full, held: 2 }, [
     (a) => free(a, 0, a.context.elements[0]!),
     (b) => free(b, 1, b.context.elements[1]!),

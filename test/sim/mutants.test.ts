@@ -475,8 +475,8 @@ const mutants: readonly Mutant[] = [
     name: "of two frees of a guarded element both succeed",
     changes: [
       [
-        "if (!(live & STATE_LIVE) || !compareExchange<u8>(state, live, <u8>cachedBy(m))) return DOUBLE_FREE;",
-        "if (!(live & STATE_LIVE)) return DOUBLE_FREE;\n    atomicStore<u8>(state, <u8>cachedBy(m));",
+        "    } while (!compareExchange<u8>(state, live, <u8>cachedBy(m)));",
+        "    } while (false);\n    atomicStore<u8>(state, <u8>cachedBy(m));",
       ],
       [
         "import { atomicLoad, CHECKED, compareExchange, DEBUG, THREADS }",
@@ -484,6 +484,17 @@ const mutants: readonly Mutant[] = [
       ],
     ],
     caught: "debug heap: two frees at the same instant",
+    debug: true,
+  },
+  {
+    name: "a free takes a change of the owner for another free",
+    changes: [
+      [
+        "    } while (!compareExchange<u8>(state, live, <u8>cachedBy(m)));",
+        "      if (!compareExchange<u8>(state, live, <u8>cachedBy(m))) return DOUBLE_FREE;\n    } while (false);",
+      ],
+    ],
+    caught: "debug heap: a free of what a thread has left behind, while another joins under its number",
     debug: true,
   },
   {

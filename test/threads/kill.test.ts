@@ -263,8 +263,7 @@ async function round(kind: Kind, ofSeed: number, count: number, tally: Tally): P
   }
 }
 
-// Not a heap that samples: see docs/debug.md.
-test.each(kinds.slice(0, 2))(
+test.each(kinds)(
   `${kills} kills on a $name heap lose no element, seed ${seed}`,
   async (kind) => {
     const tally: Tally = { kills: 0, lost: 0, leaked: 0, refused: 0, byOthers: 0, doing: {}, allocs: 0 };
