@@ -106,6 +106,16 @@ export function atomicAnd<T>(address: usize, bits: T): T {
   return old;
 }
 
+/** Inverts `bits`; returns the old value. */
+@inline
+export function atomicXor<T>(address: usize, bits: T): T {
+  point(CHANGE, address, sizeof<T>());
+  if (THREADS) return atomic.xor<T>(address, bits);
+  const old = load<T>(address);
+  store<T>(address, (old ^ bits) as T);
+  return old;
+}
+
 /** Stores `value` if the word is `expected`; returns whether it was. */
 @inline
 export function compareExchange<T>(address: usize, expected: T, value: T): bool {

@@ -10,7 +10,7 @@
  * A bulk free first marks its elements (markBulk), which finds an element that is named twice, then frees them.
  * `transit` of the Thread counts the marks, so that they are taken back if the thread dies (reapCached).
  */
-import { atomicLoad, atomicStore, CHECKED, DEBUG, THREADS } from "../base/atomics";
+import { atomicLoad, atomicStore, atomicXor, CHECKED, DEBUG, THREADS } from "../base/atomics";
 import { CLOSED, fail } from "../base/error";
 import { heap, selfNumber } from "../base/instance";
 import { countMarks } from "../base/intent";
@@ -182,7 +182,7 @@ function changeStates(m: Magazine, at: usize, end: usize, mask: u32, expected: u
       store<u8>(state, cached);
       store<u64>(round, (<u64>element) | ((<u64>state) << 32));
       round += ROUND;
-    } else store<u8>(state, byte ^ STATE_MARK);
+    } else changeMark(m, state, byte);
   }
   return at;
 }
@@ -273,6 +273,13 @@ function setMark(m: Magazine, element: usize, mark: bool): bool {
   const state = stateIn(entry, element);
   const byte: u32 = load<u8>(state);
   if (((byte & STATE_MARK) != 0) == mark) return false;
-  store<u8>(state, byte ^ STATE_MARK);
+  changeMark(m, state, byte);
   return true;
+}
+
+/** Sets or clears a mark. A thread that joins may change the owner of another's element meanwhile (disownPredecessors). */
+@inline
+function changeMark(m: Magazine, state: usize, byte: u32): void {
+  if (!THREADS || (byte | STATE_MARK) == (m.liveState | STATE_MARK)) store<u8>(state, byte ^ STATE_MARK);
+  else atomicXor<u8>(state, <u8>STATE_MARK);
 }

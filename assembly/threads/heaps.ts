@@ -152,8 +152,11 @@ function disownPredecessors(): bool {
     element = nextElement(element, mask, live, 0, false)
   ) {
     const state = stateAt(element);
-    const byte = atomicLoad<u8>(state);
-    if (((<u32>byte) & mask) == live) compareExchange<u8>(state, byte, <u8>(byte | LEFT_NUMBER));
+    let byte: u8;
+    // A bulk free may set or clear its mark meanwhile.
+    do {
+      byte = atomicLoad<u8>(state);
+    } while (((<u32>byte) & mask) == live && !compareExchange<u8>(state, byte, <u8>(byte | LEFT_NUMBER)));
   }
   atomicStore<u32>(walker, 0);
   // A pool whose last slab became empty meanwhile could not end.

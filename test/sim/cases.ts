@@ -6,6 +6,7 @@ import {
   alloc,
   allocAndFree,
   free,
+  freeAll,
   heir,
   NONE,
   idle,
@@ -17,6 +18,7 @@ import {
   setup,
   sound,
   usual,
+  whole,
   wait,
   CLOSED,
   ENDED,
@@ -79,30 +81,62 @@ export const freedTwice: CoreCase = usual(
   results((a, b) => (a === 0) !== (b === 0) && Math.min(a, b) === -2),
 );
 
-/** The thread that joins takes over nothing: the elements of the number's earlier bearer become no thread's. */
-const bequeathed = usual(
-  "a free of what a thread has left behind, while another joins under its number",
-  {},
-  [
-    (a) => free(a, 0, a.context.elements[0]!),
-    function* b({ context }) {
-      return yield call("heap_attach", context.heap, 2);
-    },
-  ],
-  { ...results((a, b) => a === 0 && b === 1), mode: { preemptions: 2 } },
-);
-export const freedOfLeaver: CoreCase = {
-  ...bequeathed,
+/** Thread a has an element that another thread allocated before it left; thread b joins under that one's number. */
+const leftBehind = (name: string, a: (view: View) => Part, allowed: (result: number) => boolean): CoreCase => ({
+  ...usual(
+    name,
+    {},
+    [
+      a,
+      function* b({ context }) {
+        return yield call("heap_attach", context.heap, 2);
+      },
+    ],
+    { mode: { preemptions: 2 } },
+  ),
   setup(cores, memory) {
     const context = setup(2, {})(cores, memory);
     const element = need(cores[1]!["mempool_alloc"]!(context.handles[1]!), "mempool_alloc");
     need(cores[1]!["heap_detach"]!(), "heap_detach");
     return { ...context, elements: [element] };
   },
-};
+  check(run) {
+    const { results: list, cores, context } = run;
+    const [result, joined] = list as number[];
+    if (!allowed(result!) || joined !== 1) return `results ${list.join()}`;
+    const handle = context.handles[0]!;
+    const inherited = cores[0]!["mempool_next_live"]!(handle, 0, 1);
+    if (inherited) return `the thread that joins has ${inherited}, which it never allocated`;
+    if (result! < 0) cores[0]!["mempool_free"]!(handle, context.elements[0]!);
+    return whole({})(run);
+  },
+});
+
+export const freedOfLeaver = leftBehind(
+  "a free of what a thread has left behind, while another joins under its number",
+  (a) => free(a, 0, a.context.elements[0]!),
+  (result) => result === 0,
+);
+
+const refusedOfLeaver = leftBehind(
+  "a refused bulk free of what a thread has left behind, while another joins under its number",
+  (a) => freeAll(a, 0, [a.context.elements[0]!, a.context.elements[0]!]),
+  (result) => result === -2,
+);
+
+const freedInBulk = leftBehind(
+  "a bulk free of what a thread has left behind, while another joins under its number",
+  function* a(view) {
+    const own = yield* alloc(view, 0);
+    return yield* freeAll(view, 0, [view.context.elements[0]!, own]);
+  },
+  (result) => result === 0,
+);
 
 export const cases: readonly CoreCase[] = [
   freedOfLeaver,
+  refusedOfLeaver,
+  freedInBulk,
   ...sizing,
   ...large,
   usual("alloc and free", {}, [(a) => allocAndFree(a, 0), (b) => allocAndFree(b, 1)]),

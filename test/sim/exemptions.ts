@@ -15,13 +15,16 @@ interface Known {
 }
 
 const OWNER =
-  "a state byte has one owner, who alone writes it; others only look whether it is FREE, or is a dead thread's";
+  "a state byte has one owner, who alone writes it; others only look whether it is FREE, or is a dead or former thread's";
 const NOT_LIVE = "what is read of an address that is not live is looked at again, or is a double free by two threads";
 const TABLE = "a table stays where it is; it was zeroed before its address was stored, and is read through that";
 const NUMBERS = "a number for people, or a hint";
 
 const known: readonly Known[] = [
   { code: "store<u8>(state, cached);", within: "carve", reason: OWNER },
+  { code: "store<u8>(state, cached);", within: "changeStates", reason: OWNER },
+  { code: "store<u8>(state, byte ^ STATE_MARK);", reason: OWNER },
+  { code: "store<u8>(load<u32>(at, 4), live);", reason: OWNER },
   { code: "store<u8>(load<u32>(round, 4), THREADS ? m.liveState : STATE_LIVE);", reason: OWNER },
   {
     code: "store<u8>(state, cached);",
@@ -50,6 +53,10 @@ const known: readonly Known[] = [
   { code: "store<u8>(state, cachedBy(m));", reason: OWNER },
   { code: "store<u8>(stateAt(element), m.liveState);", reason: OWNER },
   { code: "if (load<i8>(state) < 0) {", reason: NOT_LIVE },
+  {
+    code: "const byte: u32 = load<u8>(state);",
+    reason: "a change of the owner meanwhile leaves what is asked: LIVE, and the mark",
+  },
   { code: "const state = load<u8>(stateOf(slab, index));", reason: NOT_LIVE },
   { code: "const word = load<u64>(entry);", reason: NOT_LIVE },
   { code: "return changetype<Slab>(load<u32>(entry, 4));", within: "refusalIn", reason: NOT_LIVE },

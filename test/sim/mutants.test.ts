@@ -324,6 +324,21 @@ const mutants: readonly Mutant[] = [
     caught: "death in a bulk free of another's elements",
   },
   {
+    name: "a thread that joins leaves alone what another is marking",
+    changes: [
+      [
+        "    } while (((<u32>byte) & mask) == live && !compareExchange<u8>(state, byte, <u8>(byte | LEFT_NUMBER)));",
+        "    } while (false);\n    if (((<u32>byte) & mask) == live) compareExchange<u8>(state, byte, <u8>(byte | LEFT_NUMBER));",
+      ],
+    ],
+    caught: "a refused bulk free of what a thread has left behind, while another joins under its number",
+  },
+  {
+    name: "a mark brings an owner back that has left",
+    changes: [["else atomicXor<u8>(state, <u8>STATE_MARK);", "else atomicStore<u8>(state, <u8>(byte ^ STATE_MARK));"]],
+    caught: "a refused bulk free of what a thread has left behind, while another joins under its number",
+  },
+  {
     name: "two bulk requests can starve each other",
     changes: [["    if (isContended) continue;\n", ""]],
     caught: "two bulk requests for three of four",

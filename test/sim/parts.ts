@@ -7,6 +7,7 @@ import {
   changed,
   gone,
   look,
+  poke,
   type Action,
   type Case,
   type Exports,
@@ -159,6 +160,14 @@ export function* free({ notes, context }: View, t: number, element: number): Par
 export function* allocAndFree(view: View, t: number, how = "mempool_alloc", ...more: number[]): Part {
   const element = yield* alloc(view, t, how, ...more);
   return element ? yield* free(view, t, element) : -1;
+}
+
+/** Frees elements by the call that frees all or none. */
+export function* freeAll({ context, notes }: View, t: number, elements: readonly number[]): Part {
+  const array = yield call("heap_scratch");
+  yield poke(array, elements);
+  for (const element of elements) if (notes.includes(element)) notes.splice(notes.indexOf(element), 1);
+  return yield call("mempool_free_all", context.handles[t]!, array, elements.length);
 }
 
 /** Changes nothing. */

@@ -41,6 +41,7 @@ export const MAGAZINE_FIRST: u32 = offsetof<Magazine>("first");
 export const MAGAZINE_RESERVE_HITS: u32 = offsetof<Magazine>("reserveHits");
 export const MAGAZINE_RECALL: u32 = offsetof<Magazine>("recallGeneration");
 export const MAGAZINE_RECLAIMS: u32 = offsetof<Magazine>("reclaims");
+export const MAGAZINE_BULKS: u32 = offsetof<Magazine>("bulks");
 export const ARENA_CHUNKS: u32 = offsetof<Arena>("chunks");
 export const SLOTS_BASE: u32 = offsetof<Slots>("base");
 export const SLOTS_END: u32 = offsetof<Slots>("end");
