@@ -281,8 +281,8 @@ uint32_t mempool_exit(mempool_t p);
  * To allocate: mempool_box_alloc; if it gives a box whose word is 0, the host allocates and writes the word; if the host
  * cannot, it returns the box with mempool_box_free and calls mempool_alloc, which takes from the reserve.
  * To free: mempool_free; if that returns MEMPOOL_NOT_STORED, the host takes its element back, writes 0 and calls
- * mempool_box_free. The host fills the reserve by allocating and freeing, and empties it by mempool_box_surplus, after
- * mempool_exit and after a resize that made it smaller.
+ * mempool_box_free. The host fills the reserve by mempool_box_fill, after mempool_create and after
+ * a resize, and empties it by mempool_box_drain, after mempool_exit and after a resize.
  */
 
 /* A box, allocated, and counted as an allocation or not; 0 if there is none. */
@@ -291,8 +291,17 @@ mempool_address_t mempool_box_alloc(mempool_t p, uint32_t counts);
 /* Returns a box whose word is 0; with `uncount` its allocation no longer counts. Returns what mempool_free does. */
 int32_t mempool_box_free(mempool_t p, mempool_address_t box, uint32_t uncount);
 
-/* A box, allocated, of a closed pool's reserve or above min_nr; 0 if there is none. */
-mempool_address_t mempool_box_surplus(mempool_t p);
+/*
+ * [control] Puts `count` elements of the host's into boxes, and those into the reserve, while that is short, and writes each
+ * one's box over it. Returns how many, from the first on; the others stay the host's.
+ */
+uint32_t mempool_box_fill(mempool_t p, mempool_address_t array, uint32_t count);
+
+/*
+ * [control] Takes up to `count` elements of the host's out of the reserve of a closed pool, or out of one above min_nr. Returns
+ * how many; or, if that was the last of the closed pool and the handle is gone, -1 less that.
+ */
+int32_t mempool_box_drain(mempool_t p, mempool_address_t array, uint32_t count);
 
 /*
  * For a host that visits the outstanding elements of a pool without a call for each. Describes the pool's first slab with an

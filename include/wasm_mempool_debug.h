@@ -22,11 +22,18 @@ mempool_address_t debug_site(mempool_address_t text, uint32_t bytes);
 void debug_use(mempool_address_t site);
 
 /*
- * Who allocated and who freed the element that has an address, or in whose zones it is: ten words at `array`. The element; its
+ * Tells the time of all threads' allocs from now on, until another call: milliseconds since a fixed moment, the same for all
+ * threads, from 1 to 2^48. Until the first call no time is known. With MEMPOOL_CLOCK defined as an expression of that type, each
+ * alloc and free of the program tells it: -DMEMPOOL_CLOCK='emscripten_date_now()'.
+ */
+void debug_clock(double milliseconds);
+
+/*
+ * Who allocated and who freed the element that has an address, or in whose zones it is: twelve words at `array`. The element; its
  * bytes; its state byte (0x80 and above: outstanding); the site of the alloc; of the free; the thread that allocated | the thread
  * that freed << 8 (0xff: not known); how often it was allocated; the step of the alloc; of the free (0: none); the pool as
- * debug_pool names it. The text of a site is at its address + 12, and has the bytes that the word at + 8 says. Returns 1; 0: it is
- * no such address.
+ * debug_pool names it; and in the last two words, as a double, what debug_clock had told at the alloc (0: nothing). The text of a
+ * site is at its address + 12, and has the bytes that the word at + 8 says. Returns 1; 0: it is no such address.
  */
 uint32_t debug_trace(mempool_address_t address, mempool_address_t array);
 
@@ -66,7 +73,12 @@ mempool_address_t debug_pool(mempool_t p);
 #define MEMPOOL_TEXT_(line) #line
 #define MEMPOOL_TEXT(line) MEMPOOL_TEXT_(line)
 #define MEMPOOL_HERE __FILE__ ":" MEMPOOL_TEXT(__LINE__)
-#define MEMPOOL_AT (debug_use(debug_site((mempool_address_t)(uintptr_t)MEMPOOL_HERE, sizeof(MEMPOOL_HERE) - 1)))
+#ifdef MEMPOOL_CLOCK
+#define MEMPOOL_TICK_ debug_clock(MEMPOOL_CLOCK)
+#else
+#define MEMPOOL_TICK_ ((void)0)
+#endif
+#define MEMPOOL_AT (MEMPOOL_TICK_, debug_use(debug_site((mempool_address_t)(uintptr_t)MEMPOOL_HERE, sizeof(MEMPOOL_HERE) - 1)))
 
 #define mempool_alloc(p) (MEMPOOL_AT, mempool_alloc(p))
 #define mempool_zalloc(p) (MEMPOOL_AT, mempool_zalloc(p))

@@ -64,7 +64,7 @@ const control = new Set(
   `heap_create heap_attach heap_detach heap_exit heap_label heap_thread heap_thread_count heap_find_thread heap_reap heap_idle
    heap_max_pages heap_left heap_trim heap_faults mempool_create mempool_exit mempool_resize mempool_reshape mempool_attach
    mempool_detach mempool_share mempool_serial mempool_ended mempool_adopt mempool_next_live mempool_next_slab mempool_take_low_watermark mempool_add_failures
-   mempool_faults mempool_refresh mempool_box_surplus arena_create arena_exit`.split(/\s+/),
+   mempool_faults mempool_refresh mempool_box_fill mempool_box_drain arena_create arena_exit`.split(/\s+/),
 );
 
 /** The halves of a module: the exports that hot loops call, and the control of them. */

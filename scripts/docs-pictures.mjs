@@ -1,10 +1,8 @@
 // Writes pictures of the built site's pages to build/docs-pictures, by a headless Chromium: in light and in dark, on a phone's
 // and on a desk's width. To be looked at after a change of the site; PATHS as arguments, by default one page of each kind.
-import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { withChromium } from "./chromium.mjs";
 import { root } from "./compile.mjs";
 import { serve } from "./docs.mjs";
 
@@ -27,30 +25,19 @@ const widths = { phone: "390,844", desk: "1280,900" };
 
 const folder = join(root, "build/docs-pictures");
 mkdirSync(folder, { recursive: true });
-const profile = mkdtempSync(join(tmpdir(), "wasm-mempool-pictures-"));
 const server = serve();
 await new Promise((resolve) => server.once("listening", resolve));
-for (const page of pages) {
-  const name = page.replaceAll(/^\/|\/$/g, "").replaceAll("/", "-") || "home";
-  for (const [scheme, number] of Object.entries(schemes)) {
-    for (const [width, size] of Object.entries(widths)) {
-      const file = join(folder, `${name}-${width}-${scheme}.png`);
-      await promisify(execFile)(process.env["CHROMIUM"] ?? "/usr/bin/chromium", [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        `--user-data-dir=${profile}`,
-        `--window-size=${size}`,
-        `--blink-settings=preferredColorScheme=${number}`,
-        "--virtual-time-budget=4000",
-        "--hide-scrollbars",
-        `--screenshot=${file}`,
-        `http://127.0.0.1:${server.address().port}${page}`,
-      ]);
-      console.log(file.slice(root.length));
+await withChromium(async (picture) => {
+  for (const page of pages) {
+    const name = page.replaceAll(/^\/|\/$/g, "").replaceAll("/", "-") || "home";
+    for (const [scheme, number] of Object.entries(schemes)) {
+      for (const [width, size] of Object.entries(widths)) {
+        const file = join(folder, `${name}-${width}-${scheme}.png`);
+        const more = [`--blink-settings=preferredColorScheme=${number}`, "--virtual-time-budget=4000"];
+        await picture(`http://127.0.0.1:${server.address().port}${page}`, file, size, ...more);
+        console.log(file.slice(root.length));
+      }
     }
   }
-}
-rmSync(profile, { recursive: true, force: true });
+});
 server.close();

@@ -1,11 +1,9 @@
 // Writes docs/pictures: the demo of the page in inspector/, the playground, and the examples, by a headless Chromium.
-import { execFile } from "node:child_process";
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
-import { promisify } from "node:util";
 import { build } from "vite";
+import { withChromium } from "./chromium.mjs";
 import { root } from "./compile.mjs";
 import { shrink } from "./png.mjs";
 
@@ -31,7 +29,6 @@ const server = createServer((request, response) => {
 await new Promise((resolve) => server.once("listening", resolve));
 
 mkdirSync(join(root, "docs/pictures"), { recursive: true });
-const profile = mkdtempSync(join(tmpdir(), "wasm-mempool-pictures-"));
 const themes = ["light", "dark"];
 const doing = ["Allocate", "Reshape", "Allocate", "Hoard", "Double free"].map((title) => `do=${title}`).join("&");
 const pictures = [
@@ -78,21 +75,12 @@ for (const [name, script] of Object.entries(users)) {
   const added = `<img src="/hold" hidden><script type="module">${script}</script></body>`;
   writeFileSync(page, readFileSync(page, "utf8").replace("</body>", added));
 }
-for (const [name, address, size] of pictures) {
-  const file = join(root, `docs/pictures/${name}.png`);
-  await promisify(execFile)(process.env["CHROMIUM"] ?? "/usr/bin/chromium", [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    `--user-data-dir=${profile}`,
-    `--window-size=${size}`,
-    ...(name.startsWith("example") ? [] : ["--virtual-time-budget=8000"]),
-    "--hide-scrollbars",
-    `--screenshot=${file}`,
-    `http://127.0.0.1:${server.address().port}/${address}`,
-  ]);
-  writeFileSync(file, shrink(readFileSync(file)));
-}
-rmSync(profile, { recursive: true, force: true });
+await withChromium(async (picture) => {
+  for (const [name, path, size] of pictures) {
+    const file = join(root, `docs/pictures/${name}.png`);
+    const more = name.startsWith("example") ? [] : ["--virtual-time-budget=8000"];
+    await picture(`http://127.0.0.1:${server.address().port}/${path}`, file, size, ...more);
+    writeFileSync(file, shrink(readFileSync(file)));
+  }
+});
 server.close();

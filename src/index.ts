@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export { Arena, type ArenaOptions, type ArenaStats } from "./arena/arena.ts";
-export type { DamageReport, DebugOptions, Trace } from "./core/debug-types.ts";
+export type { AttachDebugOptions, AttachHeapOptions, DamageReport, DebugOptions, Trace } from "./core/debug-types.ts";
 export { MempoolError, type ErrorCode, type ErrorDetails } from "./core/errors.ts";
 export type { HeapHandle, PoolHandle, QueueHandle } from "./core/handles.ts";
 export type { Ends, EndsAsync, Signal, WasmMemory, WasmModule } from "./core/types.ts";

@@ -12,11 +12,11 @@ import { exitArena, resetArena } from "../memory/arena";
 import { heapFaults, pagesToCome } from "../memory/growth";
 import { freePages } from "../memory/runs";
 import { describeSlab } from "../memory/walk";
-import { allocInline, allocPreallocated, zero } from "../pool/alloc";
+import { allocInline, allocPreallocated, zallocHit, zero } from "../pool/alloc";
 import { allocInArena, createArena } from "../pool/arenas";
 import { allocBulk, freeAll, freeBulk, markBulk } from "../pool/bulk";
 import { checkFree } from "../pool/element";
-import { returnBox, takeBox, takeSurplusBox } from "../pool/external";
+import { drainBoxes, fillBoxes, returnBox, takeBox } from "../pool/external";
 import { freeInline } from "../pool/free";
 import { createPool, exitPool, refreshPool } from "../pool/lifecycle";
 import { current, elementSize, faultsOf, isNull, outstanding, poolOf } from "../pool/pool";
@@ -86,7 +86,8 @@ export function mempool_alloc(m: Magazine): usize {
 }
 
 export function mempool_zalloc(m: Magazine): usize {
-  return zero(m, mempool_alloc(m));
+  const element = isNull(m) ? 0 : zallocHit(m);
+  return element || zero(m, mempool_alloc(m));
 }
 
 export function mempool_alloc_preallocated(m: Magazine): usize {
@@ -179,8 +180,12 @@ export function mempool_box_free(m: Magazine, box: usize, counted: bool): i32 {
   return isNull(m) ? noneCode() : returnBox(m, box, counted);
 }
 
-export function mempool_box_surplus(m: Magazine): usize {
-  return isNull(m) ? none() : takeSurplusBox(m);
+export function mempool_box_fill(m: Magazine, array: usize, count: u32): u32 {
+  return isNull(m) ? none() : fillBoxes(m, array, count);
+}
+
+export function mempool_box_drain(m: Magazine, array: usize, count: u32): i32 {
+  return isNull(m) ? <i32>none() : drainBoxes(m, array, count);
 }
 
 /* Arenas. */

@@ -3,7 +3,7 @@ import { none } from "../base/error";
 import { hasHeap } from "../base/instance";
 import { Magazine } from "../base/layout";
 import { nextReport } from "../debug/report";
-import { sampleOne, siteOf, useSite } from "../debug/sites";
+import { sampleOne, setClock, siteOf, useSite } from "../debug/sites";
 import { checkHeap, describe } from "../debug/trace";
 import { isNull, poolOf } from "../pool/pool";
 import { untilSample } from "../pool/sample";
@@ -19,6 +19,12 @@ export function debug_use(site: usize): void {
   else none();
 }
 
+/** Tells what time it is, in milliseconds. */
+export function debug_clock(milliseconds: f64): void {
+  if (hasHeap()) setClock(milliseconds);
+  else none();
+}
+
 /** Has pools made from now on guard one element in n. */
 export function debug_sample(n: u32): u32 {
   return hasHeap() ? sampleOne(n) : none();
@@ -29,7 +35,7 @@ export function debug_due(m: Magazine, count: u32): bool {
   return isNull(m) ? <bool>none() : untilSample(m) < count;
 }
 
-/** Ten words about the element that has an address, or in whose zones it is. */
+/** Twelve words about the element that has an address, or in whose zones it is. */
 export function debug_trace(address: usize, array: usize): bool {
   return hasHeap() ? describe(address, array) : <bool>none();
 }

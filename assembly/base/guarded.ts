@@ -15,11 +15,12 @@
 export class Trace {
   allocSite: u32; // a Site; 0: not known
   freeSite: u32;
-  threads: u32; // that allocated | that freed << 8
+  threads: u16; // that allocated | that freed << 8
+  timeHigh: u16; // of Debug.clock at the alloc, the upper bits; see timeLow
   generation: u32; // how often the element has been allocated
   allocated: u32; // Debug.sequence at the alloc
   freed: u32; // and at the free; 0: the element is outstanding
-  spare: u32;
+  timeLow: u32; // both 0: nobody told the time
   check: u32; // a sum of the others: see isSound; DEAD in each byte: never allocated
 }
 
@@ -81,6 +82,7 @@ export const SITE_LISTS: u32 = 256;
 @unmanaged
 export class Debug {
   bump: u64; // room for sites: from | to << 32
+  clock: u64; // milliseconds, of 48 bits, that a host told last; 0: none has
   sequence: u32; // counts allocs and frees
   written: u32; // reports ever
   lost: u32; // reports for which there was no room
@@ -88,7 +90,7 @@ export class Debug {
   sample: u32; // one in so many allocs gets a guarded element; 0: all do
 }
 
-export const DEBUG_LISTS: u32 = 32;
+export const DEBUG_LISTS: u32 = 40;
 export const DEBUG_THREADS: u32 = DEBUG_LISTS + 4 * SITE_LISTS;
 export const DEBUG_REPORTS: u32 = DEBUG_THREADS + 4 * 64;
 export const DEBUG_BYTES: u32 = DEBUG_REPORTS + REPORTS * 80;

@@ -162,8 +162,8 @@ export const MAX_ALIGN: u32 = PAGE;
  * inverse of odd modulo 2^32, is o / stride if that is a whole number, and at least 2^32 / stride if not: one
  * multiplication divides and tells interior pointers apart (Granlund and Montgomery 1994, section 9).
  *
- * The first slabs of a cache have `smallPages` pages, so that a few elements cost little; later slabs have
- * `largePages`.
+ * The first slabs of a cache have `smallPages` pages, so that a few elements cost little; later slabs have more, as the
+ * cache grows, up to `largePages`.
  *
  * A slab with something to give is on one of two stacks: `partial`, which allocs take from first, or `swept`, to which
  * a search for empty slabs moves the others. A stack is the address of its first slab | a number that changes with
@@ -176,6 +176,8 @@ export class Cache {
   inverse: u32;
   shift: u32;
   indexEnd: u32; // every element of this cache has an index below this, which is far below 2^32 / stride
+  sizeClass: u32; // malloc's size class of which these are the blocks, plus one; 0: none
+  handle: usize; // without threads, malloc's handle of that class; 0: none
   stride: u32; // bytes
   smallPages: u32;
   largePages: u32;
@@ -185,7 +187,6 @@ export class Cache {
   capacity: u32; // elements that the slabs may carve, at most maxNr; or ENDED
   emptied: u32; // counts slabs that became empty
   sweptAt: u32; // `emptied` when a search for empty slabs was last due
-  sizeClass: u32; // malloc's size class of which these are the blocks, plus one; 0: none
   maxNr: u32; // elements
   pool: usize; // 0: the cache of the allocator's own records
   backend: u32; // BACKEND_*
@@ -196,6 +197,7 @@ export class Cache {
   seenReserved: u32;
   seenLive: u32;
   seenCapacity: u32;
+  spare: u32;
 }
 
 /**
@@ -362,9 +364,9 @@ export const BATCH: u32 = 32;
 /** A magazine holds about this many bytes of elements at most, but always one element. */
 export const MAGAZINE_BYTES: u32 = 1 << 16;
 
-/** A pool's magazines get a record of rounds once its slabs have the first number of pages, all once they have the second. */
+/** A pool's magazines get a record of rounds once its slabs have the first number of pages, and a page for each of the second. */
 export const RECORD_ROUNDS_AT: u32 = 2;
-export const MAGAZINE_GROWS_AT: u32 = 16;
+export const PAGE_ROUNDS_AT: u32 = 8;
 
 /** A magazine does not grow beyond a 64th of maxPages. */
 export const MAGAZINE_SHARE_SHIFT: u32 = 6;

@@ -62,8 +62,10 @@ export function writeReport(
   const known = changetype<usize>(trace) != 0;
   const to = changetype<usize>(report) + offsetof<Report>("allocSite");
   const bytes = offsetof<Report>() - offsetof<Report>("allocSite");
-  if (known && trace.check != 0xdddddddd) memory.copy(to, changetype<usize>(trace), bytes);
-  else memory.fill(to, 0, bytes);
+  if (known && trace.check != 0xdddddddd) {
+    memory.copy(to, changetype<usize>(trace), bytes);
+    report.threads &= 0xffff;
+  } else memory.fill(to, 0, bytes);
   atomicStore<u32>(changetype<usize>(report), REPORT_FULL);
 }
 

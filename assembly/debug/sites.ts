@@ -63,6 +63,14 @@ export function useSite(site: usize): void {
   if (debugAt()) store<u32>(siteAt(), <u32>site);
 }
 
+/** Tells the time of all threads' allocs from now on: milliseconds since a fixed moment, from 1 to 2^48. */
+export function setClock(milliseconds: f64): void {
+  // A sum from 2^52 on is a whole number, its lowest bits: not every host converts numbers without a trap.
+  const whole = reinterpret<u64>(milliseconds + 4503599627370496.0) & 0xffffffffffff;
+  const time: u64 = milliseconds >= 1 && milliseconds < 281474976710656.0 ? whole : 0;
+  if (debugAt()) atomicStore<u64>(debugAt() + offsetof<Debug>("clock"), time);
+}
+
 /** Has pools made from now on guard one element in `n`; 0: no change. Returns the n of the heap; 0: all are guarded. */
 export function sampleOne(n: u32): u32 {
   if (!debugAt()) return 0;

@@ -38,6 +38,14 @@ export function siteAt(): usize {
   return debugAt() + DEBUG_THREADS + (selfNumber() << 2);
 }
 
+/**
+ * When an element is allocated; 0: not known. The clock is the heap's: a call that has slept gets its element by the free of
+ * a thread that told the time. A thread that is to be asked has not told it for this element.
+ */
+function timeNow(): u64 {
+  return debugAt() && !asks() ? atomicLoad<u64>(debugAt() + offsetof<Debug>("clock")) : 0;
+}
+
 function nextSequence(): u32 {
   return debugAt() ? atomicAdd<u32>(debugAt() + offsetof<Debug>("sequence"), 1) + 1 : 0;
 }
@@ -124,10 +132,12 @@ export function dress(element: usize): void {
   trace.generation = isUsed(trace) ? trace.generation + 1 : 1;
   trace.allocSite = currentSite();
   trace.freeSite = 0;
-  trace.threads = selfNumber() | 0xff00;
+  trace.threads = <u16>(selfNumber() | 0xff00);
   trace.allocated = nextSequence();
   trace.freed = 0;
-  trace.spare = 0;
+  const time = timeNow();
+  trace.timeHigh = <u16>(time >> 32);
+  trace.timeLow = <u32>time;
   sign(trace);
 }
 
@@ -139,7 +149,7 @@ export function strip(element: usize): void {
   memory.fill(element, DEAD, epoch.size);
   const trace = traceOf(epoch, element);
   trace.freeSite = currentSite();
-  trace.threads = (trace.threads & 0xff) | (selfNumber() << 8);
+  trace.threads = <u16>((trace.threads & 0xff) | (selfNumber() << 8));
   trace.freed = nextSequence();
   sign(trace);
 }
@@ -178,7 +188,7 @@ export function checkHeap(): u32 {
   return bad;
 }
 
-/** Writes ten words about the guarded element in whose cell an address is: see include/wasm_mempool.h. False: there is none. */
+/** Writes twelve words about the guarded element in whose cell an address is: see include/wasm_mempool.h. False: there is none. */
 export function describe(address: usize, at: usize): bool {
   const entry = entryAt(address);
   const owner = entry ? load<u32>(entry) : 0;
@@ -202,5 +212,7 @@ export function describe(address: usize, at: usize): bool {
   store<u32>(at, known ? trace.allocated : 0, 28);
   store<u32>(at, known ? trace.freed : 0, 32);
   store<u32>(at, <u32>epoch.pool, 36);
+  const time = ((<u64>trace.timeHigh) << 32) | trace.timeLow;
+  store<f64>(at, known ? <f64>time : 0, 40);
   return true;
 }

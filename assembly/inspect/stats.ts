@@ -3,7 +3,7 @@
  * The numbers may be off by what other threads are doing.
  */
 import { beginVisit, endVisit } from "../base/instance";
-import { Arena, Epoch, Heap, Magazine, PAGE, PAGE_NUMBERS, PAGE_SHIFT, STATE_LIVE } from "../base/layout";
+import { Arena, Epoch, Heap, Magazine, PAGE, PAGE_NUMBERS, PAGE_SHIFT, STATE_LIVE, WORDS } from "../base/layout";
 import { arenaUsed } from "../memory/arena";
 import { freePages, runFind } from "../memory/runs";
 import { nextElement } from "../memory/walk";
@@ -15,7 +15,7 @@ import { nextLive } from "../threads/reap";
 function largestRun(): u32 {
   let largest: u32 = 0;
   for (let bit: u32 = PAGE_NUMBERS >>> 1; bit; bit >>>= 1) {
-    if (runFind(largest | bit, 0)) largest |= bit;
+    if (runFind(largest | bit, 0, WORDS)) largest |= bit;
   }
   return largest;
 }

@@ -18,6 +18,7 @@ import { handlesAt, heapBase, scratch, useHandles } from "../base/instance";
 import {
   BACKEND_PAGES,
   BACKEND_SLAB,
+  Cache,
   HANDLE_WORDS,
   HEAP_CLASS_POOLS,
   Magazine,
@@ -82,16 +83,22 @@ export function handleOf(sizeClass: u32): Magazine {
   return changetype<Magazine>(<usize>load<u32>(handlesAt() + (sizeClass << 2)));
 }
 
+/** This thread's handle of the class whose blocks a cache has; null if it has none, or the cache is of no class. */
+@inline
+export function handleIn(cache: Cache): Magazine {
+  return changetype<Magazine>(THREADS ? changetype<usize>(handleOf(cache.sizeClass)) : cache.handle);
+}
+
 /** This thread's handle of the class for `bytes`, up to STEPS_BYTES; null if it has none, and for 0. */
 @inline
 export function handleFor(bytes: u32): Magazine {
-  return changetype<Magazine>(<usize>load<u32>(stepAt(bytes)));
+  return changetype<Magazine>(<usize>load<u32>(stepAt(bytes), 4 * SIZE_CLASSES));
 }
 
 
 @inline
 function stepAt(bytes: u32): usize {
-  return handlesAt() + 4 * SIZE_CLASSES + (((bytes + 7) >>> STEP_SHIFT) << 2);
+  return handlesAt() + (((bytes + 7) >>> STEP_SHIFT) << 2);
 }
 
 /** The same, but makes what is missing; null if memory is gone, or another thread has the lock for long. */
@@ -141,10 +148,11 @@ function make(sizeClass: u32, bytes: u32, align: u32, backend: u32): Magazine {
   if (!changetype<usize>(m)) return m;
   atomicStore<u32>(wordOf(poolOf(m), offsetof<Pool>("isShared")), 1);
   store<u32>(handlesAt() + (sizeClass << 2), <u32>changetype<usize>(m));
+  if (!THREADS) current(poolOf(m)).handle = changetype<usize>(m);
   // Of all sizes of this class.
   const smaller = classBytes(sizeClass - 1);
   for (let size = min<u32>(bytes, STEPS_BYTES); size > smaller; size -= 8) {
-    store<u32>(stepAt(size), <u32>changetype<usize>(m));
+    store<u32>(stepAt(size), <u32>changetype<usize>(m), 4 * SIZE_CLASSES);
   }
   return m;
 }

@@ -13,18 +13,19 @@
  * the heap's lists, for a bounded time. Other calls wait for no thread, and cost some 60 instructions, or a search of the
  * free bits for a larger block.
  */
-import { CHECKED } from "../base/atomics";
+import { atomicLoad, CHECKED } from "../base/atomics";
 import { BAD_ARGUMENT, NO_MEMORY } from "../base/error";
 import { Cache, Magazine, MAX_SIZE, PAGE, PAGE_SHIFT, Pool, STEPS_BYTES, TAG_MASK } from "../base/layout";
 import { lock, unlock } from "../base/list";
 import { userCopy, userFill } from "../base/user";
 import { blockAlloc, blockEntry, blockFree, blockResize } from "../memory/blocks";
-import { cacheIn, slabIn } from "../memory/geometry";
+import { cacheIn, indexOf, slabIn, stateOf } from "../memory/geometry";
 import { entryAt, entryIn, entryPages, leafAt } from "../memory/map";
 import { allocInline, allocPreallocated } from "../pool/alloc";
 import { FREED, INVALID_ADDRESS, refusalIn } from "../pool/element";
-import { freeInEntry, freeInSlab } from "../pool/free";
+import { freeInEntry } from "../pool/free";
 import { giveWithoutHandle, takeWithoutHandle } from "../pool/handoff";
+import { pushRound } from "../pool/magazine";
 import { ownMagazine } from "../pool/pool";
 import { reclaim } from "../pool/reclaim";
 import { errorOf, resizePool } from "../pool/resize";
@@ -34,7 +35,7 @@ import {
   classPool,
   ensureHandle,
   handleFor,
-  handleOf,
+  handleIn,
   hasClasses,
   MAX_CLASS_ALIGN,
   reserveClass,
@@ -94,24 +95,44 @@ function allocatePages(bytes: u32, align: u32): usize {
   return block || (align == PAGE ? fromReserve(0, pages << PAGE_SHIFT) : 0);
 }
 
-/** Frees a block; 0 is none. */
+/**
+ * Frees a block; 0 is none. The hit path is freeInline's, by the division of the cache, since that is known before the magazine,
+ * and without an answer to pass on.
+ */
 export function release(address: usize): void {
   if (!CHECKED && hasClasses()) {
     const leaf = leafAt(address);
     if (leaf) {
       const entry = entryIn(leaf, address);
       const owner = load<u32>(entry);
-      if (owner && !(owner & TAG_MASK)) {
-        const m = handleOf(load<u32>(<usize>owner, offsetof<Cache>("sizeClass")));
+      // One comparison: a multiple of 16 above 0 is a cache.
+      if (rotr<u32>(owner - 16, 4) < 0x0fffffff) {
+        const cache = changetype<Cache>(<usize>owner);
+        const m = handleIn(cache);
         if (changetype<usize>(m)) {
-          const error = freeInSlab(m, slabIn(entry), address);
-          if (error) badFree(address, error);
-          return;
+          const slab = slabIn(entry);
+          const index = indexOf(cache, slab, address);
+          if (index < cache.indexEnd) {
+            const state = stateOf(slab, index);
+            if (load<i8>(state) < 0) {
+              const top = m.top;
+              if (top < atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("freeLimit"))) {
+                return pushRound(m, top, address, state);
+              }
+            }
+          }
+          return releaseIn(m, entry, address);
         }
       }
     }
   }
   releaseSlow(address);
+}
+
+/** The same of a class that this thread has a handle of. */
+function releaseIn(m: Magazine, entry: usize, address: usize): void {
+  const error = freeInEntry(m, entry, address);
+  if (error) badFree(address, error);
 }
 
 function releaseSlow(address: usize): void {

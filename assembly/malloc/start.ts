@@ -2,10 +2,13 @@
  * The heap behind malloc: made by the first call, joined by the first call of each other thread.
  *
  * The heap begins where the guest's own data ends, and grows with the memory. With threads, the guest's threads find it by
- * a word in their memory: 0 at first, BEGUN while one makes it, then its address. A thread that finds BEGUN looks again for
- * a bounded time, since the other needs some microseconds. If that one has died or stopped, it makes a heap in memory that
- * it grows. The heap that gets into the word first is the guest's; a thread that comes too late ends its own, and the memory
- * of that is lost.
+ * a word in their memory: 0 at first, then its address; while one makes it, what the word was before, with BEGUN. A thread that
+ * finds BEGUN looks again for a bounded time, since the other needs some microseconds. If that one has died or stopped, it makes
+ * a heap in memory that it grows. The heap that gets into the word first is the guest's; a thread that comes too late ends its
+ * own, and the memory of that is lost.
+ *
+ * What the word was before says where a maker's heap begins, so no two makers at once have the same word: one that stopped, and
+ * goes on after others have made a heap and ended it, does not take the word of the next maker for its own.
  */
 import { atomicLoad, atomicStore, compareExchange, THREADS } from "../base/atomics";
 import { BUSY, fail, heap_error, NO_HEAP, NO_MEMORY } from "../base/error";
@@ -16,7 +19,7 @@ import { attachHeap, createHeap, detachHeap, exitHeap } from "../threads/heaps";
 import { hasClasses, useClasses } from "./classes";
 import { heapStart, heapWord } from "./host";
 
-/** The heap's word while a thread makes the heap. */
+/** In the heap's word while a thread makes the heap; no heap's address has it. */
 const BEGUN: u32 = 1;
 
 /** Bytes that a new heap needs: its own pages, its tables, and some to give. */
@@ -74,16 +77,18 @@ function join(): usize {
     // Ordering: read before the word says BEGUN. Memory that grows from then on may be another maker's.
     const end = memoryEnd();
     const seen = atomicLoad<u32>(word);
-    if (seen > BEGUN) {
+    const isBegun = (seen & BEGUN) != 0;
+    if (seen && !isBegun) {
       if (attachHeap(<usize>seen, 0)) return <usize>seen;
       // It may have ended (heap_exit): then the next one begins there.
       if (heap_error() != NO_HEAP) return 0;
     }
-    if (seen == BEGUN ? --looks != 0 : !compareExchange<u32>(word, seen, BEGUN)) continue;
-    const heap = make(seen == BEGUN ? end : seen || heapStart(), end);
-    // Not 0 by a thread that did not begin: the memory where the other one makes its heap is still that one's.
-    if (!heap && seen == BEGUN) return 0;
-    if (compareExchange<u32>(word, BEGUN, <u32>heap) || !heap) return heap;
+    const begun = seen | BEGUN;
+    if (isBegun ? --looks != 0 : !compareExchange<u32>(word, seen, begun)) continue;
+    const heap = make(isBegun ? end : seen || heapStart(), end);
+    // The memory where the other one makes its heap is still that one's: the word stays.
+    if (!heap && isBegun) return 0;
+    if (compareExchange<u32>(word, begun, heap ? <u32>heap : seen) || !heap) return heap;
     exitHeap();
   }
   return fail(BUSY);

@@ -15,16 +15,19 @@ import { isRefused } from "../base/faults";
 import { numbersGiven, self, selfNumber, threadAt } from "../base/instance";
 import { announceSlab } from "../base/intent";
 import {
+  alignUp,
   BACKEND_BUMP,
   BACKEND_PAGES,
   Cache,
   Faults,
   Pool,
+  ROUND,
   Slab,
   SLAB_GROUPS,
   SLAB_HEADER,
   SLAB_KEPT,
   SLAB_OUT,
+  STATE_CACHED,
   STATE_FREE,
   STATES_FREE,
   Thread,
@@ -100,14 +103,39 @@ function slabTake(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
   let groups = atomicAnd<u64>(summary, ~SLAB_GROUPS);
   groups &= SLAB_GROUPS;
   const shift = groupShift(slab.count);
-  let got: u32 = 0;
-  while (groups) {
-    const group = <u32>ctz<u64>(groups);
-    got += takeFree(cache, slab, group << (shift - 3), 1 << (shift - 3), rounds + (got << 3), want - got);
-    if (got == want) break;
-    groups &= groups - 1;
+  const stride = cache.stride;
+  const cached = stateCached();
+  // State bytes run downwards, and elements upwards: this less a state byte's address times the stride is its element.
+  const base = firstElement(slab) + stateOf(slab, 0) * stride;
+  // Bytes beyond the last element say NEVER.
+  const end = changetype<usize>(slab) - alignUp(slab.count, 8);
+  const full = rounds + (want << 3);
+  let round = rounds;
+  for (; groups; groups &= groups - 1) {
+    let at = changetype<usize>(slab) - ((<usize>ctz<u64>(groups)) << shift);
+    const last = max(at - (1 << shift), end);
+    while (at > last && round < full) {
+      at -= 8;
+      const states = atomicLoad<u64>(at);
+      // FREE is bit 5 without bits 6 and 7: in CACHED and LIVE, bit 5 is part of a thread's number.
+      let found = states & STATES_FREE & ~((states >> 1) | (states >> 2));
+      if (found == STATES_FREE && full - round >= 8 * ROUND) {
+        round = takeWord(at, (<u64>(<u32>(base - at * stride))) | ((<u64>at) << 32), ((<u64>1) << 32) - stride, round);
+        continue;
+      }
+      for (; found && round < full; round += 8) {
+        const state = at + ((<usize>ctz<u64>(found)) >>> 3);
+        found &= found - 1;
+        // Loaded again by itself: an atomic load of eight bytes does not synchronise with a store of one byte.
+        if (THREADS) atomicLoad<u8>(state);
+        store<u8>(state, cached);
+        store<u64>(round, (<u64>(<u32>(base - state * stride))) | ((<u64>state) << 32));
+      }
+    }
+    if (round == full) break;
   }
-  if (got < want) got += carve(cache, slab, rounds + (got << 3), want - got);
+  let got = (<u32>(round - rounds)) >>> 3;
+  if (got < want) got += carve(cache, slab, round, want - got);
   let old: u64;
   let now: u64;
   do {
@@ -119,34 +147,22 @@ function slabTake(cache: Cache, slab: Slab, rounds: usize, want: u32): u32 {
   return got;
 }
 
-/** Takes up to `want` FREE elements of `slab` in `words` words of eight state bytes from `word` on. */
-function takeFree(cache: Cache, slab: Slab, word: u32, words: u32, rounds: usize, want: u32): u32 {
-  const stride = cache.stride;
-  const cached = stateCached();
-  // State bytes run downwards, and elements upwards: this less a state byte's address times the stride is its element.
-  const base = firstElement(slab) + stateOf(slab, 0) * stride;
-  const start = rounds;
-  const full = rounds + (want << 3);
-  // Bytes beyond the last element say NEVER.
-  const last = changetype<usize>(slab) - (min(word + words, (slab.count + 7) >>> 3) << 3);
-  for (let at = changetype<usize>(slab) - (word << 3); at > last;) {
-    at -= 8;
-    const states = atomicLoad<u64>(at);
-    // FREE is bit 5 without bits 6 and 7: in CACHED and LIVE, bit 5 is part of a thread's number.
-    let found = states & STATES_FREE & ~((states >> 1) | (states >> 2));
-    while (found) {
-      if (rounds == full) return want;
-      const state = at + ((<u32>ctz<u64>(found)) >>> 3);
-      found &= found - 1;
-      // Loaded again by itself: an atomic load of eight bytes does not synchronise with a store of one byte.
-      if (THREADS) atomicLoad<u8>(state);
-      store<u8>(state, cached);
-      store<u32>(rounds, <u32>(base - state * stride));
-      store<u32>(rounds, <u32>state, 4);
-      rounds += 8;
+/**
+ * Takes the eight elements of a word of FREE state bytes. `first` is the round of the one with the lowest state byte, `step` the
+ * difference of two rounds. Returns the end of the rounds.
+ */
+@inline
+function takeWord(state: usize, first: u64, step: u64, round: usize): usize {
+  if (!THREADS) store<u64>(state, STATE_CACHED * 0x0101010101010101);
+  for (const end = round + 8 * ROUND; round < end; round += ROUND) {
+    if (THREADS) {
+      atomicLoad<u8>(state);
+      store<u8>(state++, stateCached());
     }
+    store<u64>(round, first);
+    first += step;
   }
-  return (<u32>(rounds - start)) >>> 3;
+  return round;
 }
 
 /**

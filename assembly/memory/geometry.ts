@@ -16,8 +16,11 @@ import { entryAt } from "./map";
 /** Bytes of a cache line. The first element is aligned so that elements of whole lines do not straddle lines. */
 export const LINE: u32 = 64;
 
-/** The longest slab of small elements. Once a cache has this many pages, its further slabs are about this long. */
+/** The longest slab of small elements. Once a cache has four times as many pages, its further slabs are about this long. */
 export const LARGE_PAGES: u32 = 16;
+
+/** A slab of more pages may waste an eighth of them; one of up to so many, a 64th. */
+export const THRIFTY_PAGES: u32 = 4;
 
 /**
  * State bytes of a slab, padded with NEVER. An address in the unused end of the run, at a multiple of the stride, has
@@ -52,8 +55,8 @@ function wasteIn(cache: Cache, pages: u32): u32 {
 /**
  * Lays out a cache for elements of `size` bytes: the stride is `size` rounded up to `align`.
  *
- * The first slabs are the shortest that waste little: a 64th of a slab up to four pages, an eighth of a longer one.
- * Later slabs have 16 pages, where that wastes no more. Slabs of records always have one page.
+ * The first slabs are the shortest that waste little: a 64th of a slab up to four pages, an eighth of a longer one. Later
+ * slabs have more, up to 16 pages, where that wastes no more. Slabs of records always have one page.
  */
 export function cacheInit(cache: Cache, size: u32, align: u32): void {
   const stride = alignUp(size, align);
@@ -71,7 +74,7 @@ export function cacheInit(cache: Cache, size: u32, align: u32): void {
   cache.maxNr = -1;
   let pages: u32 = 1;
   const own = cache == records();
-  while (!own && wasteIn(cache, pages) > (pages << PAGE_SHIFT) >>> (pages <= 4 ? 6 : 3)) pages++;
+  while (!own && wasteIn(cache, pages) > (pages << PAGE_SHIFT) >>> (pages <= THRIFTY_PAGES ? 6 : 3)) pages++;
   cache.smallPages = pages;
   if (!own && pages < LARGE_PAGES && wasteIn(cache, LARGE_PAGES) <= wasteIn(cache, pages) * (LARGE_PAGES / pages)) {
     pages = LARGE_PAGES;

@@ -14,7 +14,7 @@
  * - a page of this heap with bit and entry 0 is in a run that a thread has announced.
  *
  * A search finds the first run that is long enough, from the first word with a free page on. It reads the bits of all
- * the heap's memory at most twice: 128 KiB for 4 GiB.
+ * the heap's memory at most once: 128 KiB for 4 GiB.
  */
 import { atomicAdd, atomicLoad, atomicOr, atomicStore, compareExchange } from "../base/atomics";
 import { heapBase } from "../base/instance";
@@ -48,15 +48,15 @@ export function isPageFree(page: u32): bool {
 }
 
 /**
- * The first page of a run of `pages` free pages, in the words from `word` on; 0 if there is none. Other threads may
- * take it first. A word costs the same however its bits lie.
+ * The first page of a run of `pages` free pages, in the words from `word` to before `last`; 0 if there is none. Other threads may
+ * take it first. A word without so many free pages, as most are, costs little.
  */
-export function runFind(pages: u32, word: u32): u32 {
+export function runFind(pages: u32, word: u32, last: u32): u32 {
   let start: u32 = 0;
   let run: u32 = 0;
   let at: usize = 0;
   // A page of bits covers 128 MiB, and most memories are shorter.
-  const end = min<u32>(WORDS, ((userSize() * PAGES_PER_WASM_PAGE - 1) >>> WORD_SHIFT) + 1);
+  const end = min<u32>(last, ((userSize() * PAGES_PER_WASM_PAGE - 1) >>> WORD_SHIFT) + 1);
   for (; word < end; word++, at += 8) {
     if (!at || !(word & (WORDS_PER_PAGE - 1))) {
       at = bitsAt(word);
@@ -67,6 +67,10 @@ export function runFind(pages: u32, word: u32): u32 {
       }
     }
     let bits = atomicLoad<u64>(at);
+    if (!bits) {
+      run = 0;
+      continue;
+    }
     const page = word << WORD_SHIFT;
     if (!run) start = page;
     const tail = ~bits;
@@ -75,6 +79,7 @@ export function runFind(pages: u32, word: u32): u32 {
     if (!tail) continue;
     run = <u32>clz<u64>(tail);
     start = page + 64 - run;
+    if (<u32>popcnt<u64>(bits) < pages) continue;
     // Keeps the bits that begin a run of `length` in this word.
     for (let length: u32 = 1; bits && length < pages;) {
       const step = min(length, pages - length);
@@ -170,10 +175,10 @@ export function runAllocHere(pages: u32): u32 {
   let at: usize;
   while (word < WORDS - 1 && (at = bitsAt(word)) && !atomicLoad<u64>(at)) word++;
   if (word != from) compareExchange<u32>(hintAt(), from, word);
-  let page = runFind(pages, word);
-  // Another thread may have freed pages in words that this one had already skipped.
-  if (!page && word) page = runFind(pages, 0);
-  while (page && !runTake(page, pages)) page = runFind(pages, 0);
+  let page = runFind(pages, word, WORDS);
+  // Another thread may have freed pages in words that were already skipped: the run that they are in begins there.
+  if (!page && word) page = runFind(pages, 0, word + (pages >>> WORD_SHIFT) + 1);
+  while (page && !runTake(page, pages)) page = runFind(pages, 0, WORDS);
   return page;
 }
 

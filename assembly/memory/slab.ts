@@ -43,7 +43,7 @@ import {
   ZONE,
 } from "../base/layout";
 import { userFill } from "../base/user";
-import { countIn, firstOffset, LARGE_PAGES, slabPage, slabPages, stateBytes, summaryAt } from "./geometry";
+import { countIn, firstOffset, slabPage, slabPages, stateBytes, summaryAt, THRIFTY_PAGES } from "./geometry";
 import { runAlloc } from "./growth";
 import { entryOfPage, entryWrite, nextSlab } from "./map";
 import { runFree } from "./runs";
@@ -95,15 +95,19 @@ export function addTo(cache: Cache, field: usize, by: u32): void {
   atomicAdd<u32>(changetype<usize>(cache) + field, by);
 }
 
-/** Whether the next slab of a cache is a large one. */
-@inline
-function wantsLarge(cache: Cache): bool {
-  return atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("slabPages")) >= LARGE_PAGES;
+/**
+ * Pages of the next slab of a cache: as many short slabs as a quarter of its pages have, but at most those of a long one. A cache
+ * whose short slabs waste much has a long one as soon as it has as many pages.
+ */
+function nextPages(cache: Cache): u32 {
+  const pages = atomicLoad<u32>(changetype<usize>(cache) + offsetof<Cache>("slabPages"));
+  const share = cache.smallPages > THRIFTY_PAGES ? pages : pages >>> 2;
+  return min<u32>(cache.largePages, max<u32>(cache.smallPages, share - (share % cache.smallPages)));
 }
 
 /** A new slab, held by this thread; 0 if there is no run for it, or the cache has all elements it may have. */
 export function slabCreate(cache: Cache): usize {
-  let pages = wantsLarge(cache) ? cache.largePages : cache.smallPages;
+  let pages = nextPages(cache);
   let page: u32 = 0;
   let end: u32;
   announceCounting(changetype<usize>(cache));

@@ -13,7 +13,7 @@
 import { atomicLoad, DEBUG, MALLOC_ALONE, THREADS } from "../base/atomics";
 import { CLOSED, fail } from "../base/error";
 import { Epoch, Magazine, ROUND } from "../base/layout";
-import { userFill } from "../base/user";
+import { userClear, userFill } from "../base/user";
 import { asks, dress } from "../debug/trace";
 import { sampledOf } from "./epoch";
 import { isOpenToAllocs, recallCached, syncGate } from "./gate";
@@ -33,6 +33,16 @@ export function allocInline(m: Magazine): usize {
     return popRound(m, top);
   }
   return DEBUG && isDue(m) && asks() ? 0 : allocSlow(m, 1);
+}
+
+/** An element of the magazine, zeroed; 0 off the hit path. The element is of the magazine's epoch, and of its size. */
+@inline
+export function zallocHit(m: Magazine): usize {
+  const top = m.top;
+  if (top <= atomicLoad<u32>(changetype<usize>(m) + offsetof<Magazine>("allocLimit")) || isDue(m)) return 0;
+  const element = popRound(m, top);
+  userClear(element, changetype<Epoch>(m.epoch).size);
+  return element;
 }
 
 /** A guarded element, in place of one of the pool's own, and the next sample planned; 0: see takeSampled. */

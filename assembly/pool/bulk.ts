@@ -138,7 +138,7 @@ export function markBulk(m: Magazine, array: usize, count: u32, mark: bool): u32
   countMarks(mark ? count : -count);
   const end = array + (count << 2);
   for (let at = array; at < end; at += 4) {
-    at = changeStates(m, at, end, MARKED, mark ? STATE_LIVE : MARKED, 0);
+    at = changeMarked(m, at, end, mark ? STATE_LIVE : MARKED, 0);
     if (at == end) break;
     const element = userLoad(at);
     if (!element || setMark(m, element, mark) || !mark) continue;
@@ -151,39 +151,50 @@ export function markBulk(m: Magazine, array: usize, count: u32, mark: bool): u32
 }
 
 /**
- * Changes the state bytes of elements from `at` on to before `end`: those of the magazine's epoch whose `mask`ed byte is
- * `expected`. With a `round`, they become CACHED, and it writes their rounds from there on; with 0, it sets or clears their
- * marks. Returns the first word that is any other address; or `end`.
- *
- * The page map is read once for a run of elements of one slab: an index below the slab's `count` says that the address is
- * its element's. While one of them is this thread's to free, the slab stays.
+ * Makes elements that this thread has allocated CACHED, from `at` on to before `end`, and writes their rounds from `round`
+ * on. Returns the first word that is any other address, or one of another epoch; or `end`.
  */
+function cacheOwn(m: Magazine, at: usize, end: usize, round: usize): usize {
+  return changeStates(m, at, end, 0xff, THREADS ? m.liveState : STATE_LIVE, round);
+}
+
+/** The same for the elements of any thread that have a mark; with `round` 0 it takes off the marks, or sets them. */
+function changeMarked(m: Magazine, at: usize, end: usize, expected: u32, round: usize): usize {
+  return changeStates(m, at, end, MARKED, expected, round);
+}
+
+/**
+ * The page map is read once for a run of elements of one slab: an index below the slab's `count` says that the address is
+ * its element's. While one of them is this thread's to free, the slab stays. The inner loop calls nothing: so engines keep
+ * all that it needs in registers.
+ */
+@inline
 function changeStates(m: Magazine, at: usize, end: usize, mask: u32, expected: u32, round: usize): usize {
   const cached = cachedBy(m);
   const inverse = m.inverse;
   const shift = m.shift;
-  let slab = changetype<Slab>(<usize>0);
-  let count: u32 = 0;
-  for (; at < end; at += 4) {
-    const element = userLoad(at);
-    let index = rotr<u32>(<u32>(element - firstElement(slab)) * inverse, shift);
-    if (index >= count) {
-      const entry = entryAt(element);
-      if (!entry || load<u32>(entry) != <u32>m.epoch) break;
-      slab = slabIn(entry);
-      count = slab.count;
-      index = rotr<u32>(<u32>(element - firstElement(slab)) * inverse, shift);
+  let from: usize;
+  do {
+    from = at;
+    const entry = at < end ? entryAt(userLoad(at)) : 0;
+    if (!entry || load<u32>(entry) != <u32>m.epoch) break;
+    const slab = slabIn(entry);
+    const count = slab.count;
+    while (at < end) {
+      const element = userLoad(at);
+      const index = rotr<u32>(<u32>(element - firstElement(slab)) * inverse, shift);
       if (index >= count) break;
+      const state = stateOf(slab, index);
+      const byte: u32 = load<u8>(state);
+      if ((byte & mask) != expected) return at;
+      if (mask == 0xff || round) {
+        store<u8>(state, cached);
+        store<u64>(round, (<u64>element) | ((<u64>state) << 32));
+        round += ROUND;
+      } else changeMark(m, state, byte);
+      at += 4;
     }
-    const state = stateOf(slab, index);
-    const byte: u32 = load<u8>(state);
-    if ((byte & mask) != expected) break;
-    if (round) {
-      store<u8>(state, cached);
-      store<u64>(round, (<u64>element) | ((<u64>state) << 32));
-      round += ROUND;
-    } else changeMark(m, state, byte);
-  }
+  } while (at != from);
   return at;
 }
 
@@ -208,8 +219,12 @@ export function freeAll(m: Magazine, array: usize, count: u32): i32 {
   const end = array + (count << 2);
   const top = m.top;
   const live = THREADS ? m.liveState : STATE_LIVE;
-  const stop = changeStates(m, array, roomIn(m, array, end), 0xff, live, top);
+  const stop = cacheOwn(m, array, roomIn(m, array, end), top);
   const round = top + ((stop - array) << 1);
+  if (stop == end) {
+    m.top = round;
+    return FREED;
+  }
   const rest = (<u32>(end - stop)) >>> 2;
   const isWithin = array - m.first < m.capacity * ROUND;
   const isAsked = DEBUG && asksForAny(m, stop, end);
@@ -235,7 +250,7 @@ export function freeBulk(m: Magazine, array: usize, count: u32): i32 {
   let result = FREED;
   for (const end = array + (count << 2); array < end && result != FREED_LAST;) {
     const top = m.top;
-    const stop = changeStates(m, array, roomIn(m, array, end), MARKED, MARKED, top);
+    const stop = changeMarked(m, array, roomIn(m, array, end), MARKED, top);
     m.top = top + ((stop - array) << 1);
     array = stop;
     if (array == end || hasMadeRoom(m, (<u32>(end - array)) >>> 2)) continue;

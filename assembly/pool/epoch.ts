@@ -140,7 +140,7 @@ export function endOthers(pool: Pool): void {
   }
 }
 
-/** Returns all of a reserve to the slabs, but for an external backend's: its host empties it (takeSurplusBox). */
+/** Returns all of a reserve to the slabs, but for an external backend's: its host empties it (drainBoxes). */
 function emptyReserve(epoch: Epoch): void {
   if (epoch.backend == BACKEND_EXTERNAL) return;
   const transit = beginThreadTransit();

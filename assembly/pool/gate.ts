@@ -20,7 +20,7 @@
 import { atomicAdd, atomicLoad, atomicNotify, atomicStore, compareExchange, THREADS } from "../base/atomics";
 import { threadAt } from "../base/instance";
 import { Epoch, GATE_SHUT, Magazine, Pool, Thread } from "../base/layout";
-import { adoptEpoch, giveCached, magazineEnd } from "./magazine";
+import { adoptEpoch, emptyMagazine, magazineEnd } from "./magazine";
 import {
   current,
   isClosed,
@@ -87,7 +87,7 @@ export function syncGate(m: Magazine): void {
   const stale = isStale(m);
   if (generation != m.recallGeneration || stale || isClosed(pool) || pool.faults) {
     m.recallGeneration = generation;
-    giveCached(m);
+    emptyMagazine(m);
     if (stale) adoptEpoch(m, pool);
   }
   const gate = changetype<usize>(m) + offsetof<Magazine>("allocLimit");

@@ -24,11 +24,12 @@ import {
   GATE_SHUT,
   Magazine,
   MAGAZINE_BYTES,
-  MAGAZINE_GROWS_AT,
   MAGAZINE_HEADER,
   MAGAZINE_SHARE_SHIFT,
   MAX_NR_SHARE_SHIFT,
   MAX_ROUNDS,
+  PAGE,
+  PAGE_ROUNDS_AT,
   PAGE_SHIFT,
   Pool,
   RECORD_ROUNDS,
@@ -153,15 +154,22 @@ export function batch(m: Magazine): u32 {
 
 /**
  * Moves a batch, or `want` elements if that is more and the magazine has room, but at most `most`, from the slabs into an
- * empty magazine. False: the backend gives none.
+ * empty magazine. False: the backend gives none, also where the magazine has returned what it grew into.
  */
 export function refill(m: Magazine, want: u32, most: u32): bool {
   const epoch = changetype<Epoch>(m.epoch);
   // Boxes from the slabs are empty: only the host fills them.
   if (epoch.backend == BACKEND_EXTERNAL) return false;
   growMagazine(m, want);
+  if (fill(m, want, most)) return true;
+  const isLimited = atomicLoad<u32>(m.epoch + offsetof<Epoch>("capacity")) == epoch.maxNr;
+  return !isLimited && !changetype<Pool>(m.pool).faults && returnRounds(m) && fill(m, want, most);
+}
+
+function fill(m: Magazine, want: u32, most: u32): bool {
   beginTransit(m, 0);
-  const got = slabRefill(epoch, m.top, max<u32>(1, min(max(batch(m), min(want, m.capacity)), most)));
+  const count = max<u32>(1, min(max(batch(m), min(want, m.capacity)), most));
+  const got = slabRefill(changetype<Epoch>(m.epoch), m.top, count);
   moveTop(m, m.top + got * ROUND, got);
   return got != 0;
 }
@@ -180,18 +188,20 @@ export function flush(m: Magazine, count: u32): void {
 }
 
 /**
- * Gives an empty magazine a record of rounds once its epoch has two pages of slabs, and its full capacity once it has many,
- * or a bulk wants more than the magazine holds. If memory is gone, it stays as it is.
+ * Gives an empty magazine a record of rounds once its epoch has RECORD_ROUNDS_AT pages of slabs, and then a page of rounds for
+ * each PAGE_ROUNDS_AT of them, up to its full capacity, which it has at once if a bulk wants more than it holds. If memory is
+ * gone, it stays as it is.
  */
 function growMagazine(m: Magazine, want: u32): void {
   if (m.capacity == m.fullCapacity) return;
-  const pages = want > m.capacity ? MAGAZINE_GROWS_AT : atomicLoad<u32>(m.epoch + offsetof<Epoch>("slabPages"));
-  if (pages < RECORD_ROUNDS_AT) return;
+  const pages = atomicLoad<u32>(m.epoch + offsetof<Epoch>("slabPages"));
+  if (pages < RECORD_ROUNDS_AT && want <= m.capacity) return;
   const epoch = changetype<Epoch>(m.epoch);
   // The reserve takes minNr elements back before a magazine gets any: so many are never cached.
   if (epoch.maxNr - minNr(epoch) <= m.capacity) return;
-  let capacity = m.fullCapacity;
-  if (pages < MAGAZINE_GROWS_AT || capacity * ROUND > heap().maxPages << (PAGE_SHIFT - MAGAZINE_SHARE_SHIFT))
+  let capacity = want > m.capacity ? MAX_ROUNDS : max<u32>(RECORD_ROUNDS, (pages / PAGE_ROUNDS_AT) * (PAGE / ROUND));
+  capacity = min<u32>(m.fullCapacity, capacity);
+  if (capacity * ROUND > heap().maxPages << (PAGE_SHIFT - MAGAZINE_SHARE_SHIFT))
     capacity = min<u32>(capacity, RECORD_ROUNDS);
   if (capacity <= m.capacity) return;
   const first = ownAlloc(capacity * ROUND);
@@ -199,6 +209,21 @@ function growMagazine(m: Magazine, want: u32): void {
   // The gate bounds the old rounds: shut until syncGate sets it for the new ones.
   atomicStore<u64>(changetype<usize>(m) + offsetof<Magazine>("allocLimit"), GATE_SHUT);
   setRounds(m, first, capacity);
+}
+
+/** Returns all rounds to the slabs, and the pages that the magazine has grown into. False: it had neither. */
+export function emptyMagazine(m: Magazine): bool {
+  const had = roundsIn(m);
+  giveCached(m);
+  return (!isExternal(m) && returnRounds(m)) || had != 0;
+}
+
+/** Moves an empty magazine that has grown into pages back into its own record, and shuts its gate until syncGate. */
+function returnRounds(m: Magazine): bool {
+  if (m.capacity <= RECORD_ROUNDS) return false;
+  atomicStore<u64>(changetype<usize>(m) + offsetof<Magazine>("allocLimit"), GATE_SHUT);
+  magazineShrink(m);
+  return true;
 }
 
 /** Moves an empty magazine back into its own record, and frees the memory it grew into. */

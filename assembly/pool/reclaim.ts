@@ -1,7 +1,7 @@
 /**
  * Reclaim: memory that nobody uses goes back to pages, before an alloc, a resize or a create gives up.
  *
- * Returns this thread's cached elements of all pools, recalls those of other threads, gives empty slabs and this
+ * Returns this thread's cached elements of all pools, and what its magazines have grown into, recalls those of other threads, gives empty slabs and this
  * thread's spare arena chunks back to pages, and finishes pools and arenas that are over. All of it under the lock of
  * the heap's lists, which alloc, resize and trim only try (reclaim), and create and attach wait for, for a bounded time
  * (mayRetry).
@@ -20,8 +20,8 @@ import { slabSweepAll } from "../memory/slab";
 import { tryEndShared } from "./epoch";
 import { recallCached } from "./gate";
 import { serve } from "./handoff";
-import { giveCached } from "./magazine";
-import { firstEpoch, isClosed, isWaiting, ownMagazine, roundsIn } from "./pool";
+import { emptyMagazine } from "./magazine";
+import { firstEpoch, isClosed, isWaiting, ownMagazine } from "./pool";
 import { drain } from "./quarantine";
 import { destroyIfOver } from "./teardown";
 
@@ -87,10 +87,7 @@ export function reclaimAll(): bool {
     at = pool.next;
     const m = ownMagazine(pool);
     if (DEBUG && drain(pool)) moved = true;
-    if (changetype<usize>(m) && roundsIn(m)) {
-      giveCached(m);
-      moved = true;
-    }
+    if (changetype<usize>(m) && emptyMagazine(m)) moved = true;
     for (let e = firstEpoch(pool); e; e = changetype<Epoch>(e).next) {
       const epoch = changetype<Epoch>(e);
       // A bump pool keeps all its memory until it is closed.

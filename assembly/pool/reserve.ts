@@ -141,7 +141,7 @@ function fillSlot(epoch: Epoch, element: usize, i: u32): void {
   announceHand(0);
 }
 
-/** Returns elements above minNr to the slabs; an external backend's host takes them (takeSurplusBox). */
+/** Returns elements above minNr to the slabs; an external backend's host takes them (drainBoxes). */
 export function reserveTrim(epoch: Epoch): void {
   if (epoch.backend == BACKEND_EXTERNAL) return;
   const transit = beginThreadTransit();

@@ -236,6 +236,39 @@ export const workloads = [
     },
   },
   {
+    // Elements of many slabs, as a program frees them that has shuffled them.
+    name: "free_bulk of 100 of 2,000, at random",
+    calls: 10,
+    make: ({ core }) => {
+      const pool = warm(core);
+      const live = take(core, pool, 2000);
+      const at = sequence(live.length, live.length);
+      at.forEach((k, i) => ([live[i], live[k]] = [live[k], live[i]]));
+      const array = core.heap_scratch() >>> 0;
+      return () => {
+        core.fill(array, live.splice(0, 100));
+        expect("mark", core.mempool_mark(pool, array, 100, 1), 100);
+        expect("free_bulk", core.mempool_free_bulk(pool, array, 100), 0);
+      };
+    },
+  },
+  {
+    name: "box_fill and box_drain of 100",
+    calls: 10,
+    make: ({ core }) => {
+      const pool = core.mempool_create(4, 4, 100, NO_CAP, 3);
+      const array = core.heap_scratch() >>> 0;
+      const elements = Array.from({ length: 100 }, (_, i) => i + 1);
+      return () => {
+        core.fill(array, elements);
+        expect("box_fill", core.mempool_box_fill(pool, array, 100), 100);
+        expect("resize", core.mempool_resize(pool, 0), 1);
+        expect("box_drain", core.mempool_box_drain(pool, array, 100), 100);
+        expect("resize", core.mempool_resize(pool, 100), 1);
+      };
+    },
+  },
+  {
     name: "alloc_preallocated",
     calls: 100,
     make: ({ core }) => {
@@ -427,7 +460,11 @@ export function heapOf({ module, shared = false, imported = shared, sample }, { 
     const { exports } = new WebAssembly.Instance(module, memory ? { env: { memory } } : {});
     instances.push(exports);
     const its = memory ?? exports.memory;
-    return { ...exports, words: (at, count) => [...new Uint32Array(its.buffer, at, count)] };
+    return {
+      ...exports,
+      words: (at, count) => [...new Uint32Array(its.buffer, at, count)],
+      fill: (at, words) => new Uint32Array(its.buffer, at, words.length).set(words),
+    };
   };
   const core = instantiate();
   if (!memory) core.memory.grow(pages - 1);

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitepress";
 import { siteLinks } from "./links.mjs";
+import { darkPictures } from "./pictures.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const sidebarOfApi = `${root}docs/api/typedoc-sidebar.json`;
@@ -144,7 +145,7 @@ export default defineConfig({
     if (/^docs\/(calls|for-kernel-people|benchmarks|scale|worst-case|generated\/.*)\.md$/.test(relativePath))
       frontmatter.aside = false;
   },
-  markdown: { config: (md) => void md.use(siteLinks, base) },
+  markdown: { config: (md) => void md.use(siteLinks, base).use(darkPictures, root) },
   vite: { build: { chunkSizeWarningLimit: 2000 }, publicDir: `${root}docs/public`, server: { fs: { allow: [root] } } },
   themeConfig: {
     outline: [2, 3],

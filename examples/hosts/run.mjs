@@ -20,7 +20,7 @@ const usage = `Usage: node examples/hosts/run.mjs [host...] [options]
 What a host needs is installed into build/hosts, from the registries of npm, PyPI, Go, Maven and crates. Exits with 1 if
 a host gives another answer than Node, or than the scenario expects; if CI is set, also if a host is missing.`;
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 120_000;
 const flag = { type: "boolean", default: false };
 const { values: options, positionals } = (() => {
   try {
@@ -156,7 +156,8 @@ async function resultOf(host, expected) {
   const result = { host: host.title, version: "", parts: {}, extra: {}, seconds: 0, why: undefined };
   progress(`${host.name}: installing`);
   try {
-    await host.install();
+    // Once more if it fails: it may be the network.
+    await host.install().catch(() => host.install());
     result.version = await host.version();
   } catch (error) {
     result.why = error.message.trim();

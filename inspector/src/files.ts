@@ -2,18 +2,13 @@
 import { isDump } from "../../src/inspect/dump.ts";
 import type { HeapMap } from "../../src/inspect/heap-map.ts";
 import { readDump, readMemory } from "../../src/inspect/image.ts";
-
-/** What a debug heap knew of an element. */
-export interface ElementRecord {
-  readonly site: string | undefined;
-  readonly age: number | undefined;
-}
+import type { ElementRecord } from "../../src/inspect/subject.ts";
 
 export interface Opened {
   readonly map: HeapMap;
   readonly date: string | undefined;
-  /** What is known of an element. */
-  recordOf(address: number): ElementRecord | undefined;
+  /** What a debug heap knew of an element. */
+  recordOf(address: number): Partial<ElementRecord> | undefined;
 }
 
 /** @throws an Error that says what is wrong with the file. */
@@ -23,13 +18,9 @@ export function openFile(name: string, file: Uint8Array): Opened {
     return {
       map: image.heapMap(),
       date: image.date,
-      recordOf: (address) => recordIn(image.subject.recordOf?.(address)),
+      recordOf: (address) => image.subject.recordOf?.(address),
     };
   } catch (cause) {
     throw new Error(`${name}: ${(cause as Error).message.replace(/^ERR_\w+: \w+: /, "")}`, { cause });
   }
 }
-
-/** A file has the order of allocs, and no times. */
-const recordIn = (record: { readonly site: string } | undefined): ElementRecord | undefined =>
-  record && { site: record.site, age: undefined };

@@ -95,7 +95,11 @@ function beside(source: string): void {
   pools.show(map, (serial) => times.of(serial), theme);
   legend(map, theme);
   if (!of("table").hidden) showTable(of("table"), map);
-  if (picture.selected) showSelected();
+  const { selected } = picture;
+  if (!selected) return;
+  showSelected();
+  // By now it is held for longer, or by another.
+  if (shown !== undefined) live.ask(shown, selected.address);
 }
 
 function countKind({ runs }: HeapMap, kind: number): number {
@@ -136,9 +140,10 @@ const live = new Live({
     if (shown === undefined || !isKnown(shown)) begin(program);
     if (program === shown && !isPaused) show(map, changed, nameOf(program));
   },
-  element({ program, address, site, age }) {
-    if (program !== shown || (site === undefined && age === undefined)) return;
-    recordOf = (element) => (element === address ? { site, age } : undefined);
+  element({ program, address, site, heldMs }) {
+    if (program !== shown) return;
+    const isKnown = site !== undefined || heldMs !== undefined;
+    recordOf = (element) => (isKnown && element === address ? { site, heldMs } : undefined);
     if (picture.selected?.address === address) showSelected();
   },
 });

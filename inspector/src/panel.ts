@@ -1,6 +1,7 @@
 /** What stands beside the picture as text: the legend, the pools with their reserve, queue and time lines, an element, the table. */
 import { KIND, RUN, RUN_WORDS, STATE, type HeapMap, type PoolMap } from "../../src/inspect/heap-map.ts";
-import type { ElementRecord } from "./files.ts";
+import { wordsOf as timeOf } from "../../src/inspect/holders.ts";
+import type { ElementRecord } from "../../src/inspect/subject.ts";
 import { SAMPLES, type Change, type Series } from "./history.ts";
 import { bytes } from "./picture.ts";
 import { Raster } from "./raster.ts";
@@ -203,12 +204,12 @@ export function showElement(
     readonly byte: number | undefined;
   },
   changes: readonly Change[],
-  record: ElementRecord | undefined,
+  record: Partial<ElementRecord> | undefined,
 ): void {
   const list = make("dl");
   for (const [name, value] of facts(map, spot)) list.append(make("dt", name), make("dd", value));
   if (record?.site) list.append(make("dt", "allocated at"), make("dd", record.site));
-  if (record?.age !== undefined) list.append(make("dt", "age"), make("dd", `${(record.age / 1000).toFixed(1)} s`));
+  if (record?.heldMs !== undefined) list.append(make("dt", "held for"), make("dd", timeOf(record.heldMs)));
   parent.replaceChildren(list);
   if (spot.byte === undefined) return;
   parent.append(make("p", changes.length > 0 ? "History, the newest first" : "No change seen yet.", "quiet"));

@@ -318,7 +318,10 @@ export class Picture {
       x += context.measureText(title).width + 10 * ratio;
       context.fillStyle = theme.quiet;
       context.font = `${13 * ratio}px system-ui, sans-serif`;
-      context.fillText(this.#words(pool, count), x, middle);
+      const room = Math.max(1, this.canvas.width - layout.margin - x);
+      const words = this.#words(pool, count);
+      const fits = words.find((each) => context.measureText(each).width <= room);
+      context.fillText(fits ?? words.at(-1)!, x, middle, room);
       this.stats.calls += 4;
     }
     if (layout.tile >= 56 * ratio) this.#labels(top, height);
@@ -348,13 +351,15 @@ export class Picture {
     });
   }
 
-  #words(pool: number, count: number): string {
+  /** What stands beside a title; shorter and shorter, for a narrow window. */
+  #words(pool: number, count: number): string[] {
     const found = this.#map!.pools[pool];
-    if (!found) return `${count} runs of pages`;
+    if (!found) return [`${count} runs of pages`];
     const { size, outstanding, currNr, minNr, isClosed, waiting } = found;
-    const slabs = `${count} ${count === 1 ? "slab" : "slabs"} of ${bytes(size)} elements`;
+    const slabs = `${count} ${count === 1 ? "slab" : "slabs"}`;
     const waits = waiting > 0 ? ` · ${waiting} waiting` : "";
-    return `${slabs} · ${outstanding} live · reserve ${currNr} of ${minNr}${waits}${isClosed ? " · closed" : ""}`;
+    const rest = `${outstanding} live · reserve ${currNr} of ${minNr}${waits}${isClosed ? " · closed" : ""}`;
+    return [`${slabs} of ${bytes(size)} elements · ${rest}`, `${slabs} · ${rest}`, rest];
   }
 }
 

@@ -16,6 +16,7 @@ export const INVALID = -5;
 export const CLOSED = -6;
 export const BUSY = -7;
 export const NO_MEMORY = -8;
+export const BAD_ARGUMENT = -9;
 export const NO_HEAP = -10;
 export const NO_THREAD = -11;
 
@@ -69,7 +70,8 @@ export interface Core {
   mempool_refresh(pool: number): void;
   mempool_box_alloc(pool: number, counts: number): number;
   mempool_box_free(pool: number, box: number, counted: number): number;
-  mempool_box_surplus(pool: number): number;
+  mempool_box_fill(pool: number, array: number, count: number): number;
+  mempool_box_drain(pool: number, array: number, count: number): number;
   mempool_alloc(pool: number): number;
   mempool_zalloc(pool: number): number;
   mempool_alloc_preallocated(pool: number): number;

@@ -5,6 +5,7 @@ import { MempoolError } from "./errors.ts";
 import type { HeapHandle } from "./handles.ts";
 import type { Inspection } from "./inspection.ts";
 import { Shrinkers } from "./shrinkers.ts";
+import { returnSite, takeSite } from "./sites.ts";
 import { Ticker } from "./timers.ts";
 import type { CoreModules } from "./modules.ts";
 import type { WasmMemory } from "./types.ts";
@@ -118,6 +119,8 @@ export class HeapContext {
   #maximum: number | undefined;
   #isRetryScheduled = false;
   #spare = noWords;
+  /** The call sites of pools that do not zero, and of those that do; as far as there were such pools. */
+  readonly #sites: [site?: number, zeroing?: number] = [];
 
   constructor({ memory, core, modules, address, inspection, sharing }: HeapParts) {
     this.memory = memory;
@@ -160,6 +163,12 @@ export class HeapContext {
     this.debug?.end();
     this.core = endedCore;
     this.releaseExtent?.();
+    this.#sites.forEach((site) => returnSite(site!));
+  }
+
+  /** The call site of the pools that zero their elements, or of the others. */
+  siteOf(zero: boolean): number {
+    return (this.#sites[zero ? 1 : 0] ??= takeSite());
   }
 
   refuseEnded(): void {

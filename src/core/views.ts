@@ -62,10 +62,22 @@ const KEPT = 29;
  */
 export function wordViews(memory: WasmMemory): (address: number, length: number) => Uint32Array | undefined {
   const views: Uint32Array[] = [];
+  // Kept beside them, as `byteOffset` costs as much as a call of the core in Node 20.
+  const addresses: number[] = [];
+  let last: Uint32Array = new Uint32Array(0);
+  let lastAddress = 0;
   return (address, length) => {
     if (length < LEAST) return undefined;
+    if (last.length === length && lastAddress === address) return last;
     const slot = length % KEPT;
-    const view = views[slot]?.length ? views[slot] : (views[slot] = new Uint32Array(memory.buffer, address, length));
-    return view.length === length && view.byteOffset === address ? view : undefined;
+    if (!views[slot]?.length) {
+      views[slot] = new Uint32Array(memory.buffer, address, length);
+      addresses[slot] = address;
+    }
+    const view = views[slot]!;
+    if (view.length !== length || addresses[slot] !== address) return undefined;
+    last = view;
+    lastAddress = address;
+    return view;
   };
 }

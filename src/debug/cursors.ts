@@ -70,6 +70,7 @@ export function guardPlace(heap: HeapContext, traceOf: (address: number) => Trac
 export interface DebugCore extends Core {
   debug_site(text: number, bytes: number): number;
   debug_use(site: number): void;
+  debug_clock(milliseconds: number): void;
   debug_sample(n: number): number;
   debug_due(pool: number, count: number): number;
   debug_trace(address: number, array: number): number;

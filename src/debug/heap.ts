@@ -1,7 +1,14 @@
 /** A debug heap as this thread sees it: it tells the core where calls come from, and the program what the core has found. */
 import { SCRATCH_WORDS } from "../core/abi.ts";
 import type { HeapContext } from "../core/context.ts";
-import type { DamageReport, DebuggedPool, DebugHeap, DebugOptions, Trace } from "../core/debug-types.ts";
+import type {
+  AttachDebugOptions,
+  DamageReport,
+  DebuggedPool,
+  DebugHeap,
+  DebugOptions,
+  Trace,
+} from "../core/debug-types.ts";
 import { report as reportError, startInterval } from "../core/timers.ts";
 import { boolean, checkOptions, hex, integer, invalid, isUint32, show } from "../core/validate.ts";
 import { guardPlace, type DebugCore } from "./cursors.ts";
@@ -11,6 +18,8 @@ import { framesOf, rawStack } from "./stack.ts";
 const KEPT = 64;
 const LIVE = 0x80;
 const UNKNOWN = 0xff;
+/** Where debug_trace writes the time of the alloc, in words of 8 bytes. */
+const TIME = 5;
 /** Words of a Report of assembly/base/layout.ts. */
 const REPORT = 18;
 /** Stacks whose sites this thread remembers; beyond, it begins anew. */
@@ -46,40 +55,52 @@ export const startDebugHeap = (context: HeapContext, options: DebugOptions): Deb
 class Debugger implements DebugHeap {
   readonly #heap: HeapContext;
   readonly #core: DebugCore;
-  readonly #onDamage: (report: DamageReport) => void;
-  readonly #stacks: boolean;
+  #onDamage!: (report: DamageReport) => void;
+  #stacks!: boolean;
   readonly #sites = new Map<string, number>();
   readonly #kept: DamageReport[] = [];
-  readonly #stop: (() => void) | undefined;
+  #stop: (() => void) | undefined;
   readonly samples: boolean;
   #tag: string | undefined;
   /** What the tag says, without stacks. */
   #tagSite = 0;
 
-  constructor(heap: HeapContext, { onDamage, stacks = true, everyMs, sample = 0 }: DebugOptions) {
+  constructor(heap: HeapContext, options: DebugOptions) {
     this.#heap = heap;
     this.#core = heap.core as DebugCore;
-    this.#onDamage = onDamage ?? (({ message }) => globalThis.console?.error(message));
-    this.#stacks = stacks;
-    const look = () => {
-      this.#core.debug_check();
-      this.settle();
-    };
-    this.#stop = everyMs === undefined ? undefined : startInterval(everyMs, false, look);
+    this.use(options);
+    const { sample = 0 } = options;
     // A heap that this thread has joined has its rate already.
     this.samples = this.#core.debug_sample(sample) > 0;
     if (this.samples) this.#core.debug_use(ASK);
     else heap.views.guard = (place) => guardPlace(heap, (address) => this.#stateOf(address), place);
   }
 
+  use({ onDamage, stacks = true, everyMs }: AttachDebugOptions): void {
+    this.#onDamage = onDamage ?? (({ message }) => globalThis.console?.error(message));
+    this.#stacks = stacks;
+    const look = () => {
+      this.#core.debug_check();
+      this.settle();
+    };
+    this.#stop?.();
+    this.#stop = everyMs === undefined ? undefined : startInterval(everyMs, false, look);
+  }
+
   enter(pool: DebuggedPool, apiName: string, count: number): boolean {
     if (this.samples && !this.#core.debug_due(pool.handle, count)) return false;
+    this.tick();
     this.answer(pool, apiName);
     return true;
   }
 
   enterFree(pool: DebuggedPool, apiName: string): void {
     if (!this.samples) this.answer(pool, apiName);
+  }
+
+  tick(): void {
+    // The one clock that all threads share, and that each has, also an AudioWorklet.
+    this.#core.debug_clock(Date.now());
   }
 
   answer({ front }: DebuggedPool, apiName: string): void {
@@ -125,7 +146,9 @@ class Debugger implements DebugHeap {
     const words = this.#words(address);
     if (!words) return undefined;
     const trace = this.#traceIn(words[3]!, words[4]!, words[5]!, words[6]!, words[7]!, words[8]!);
-    return { address: words[0]!, size: words[1]!, isLive: words[2]! >= LIVE, ...trace };
+    const [element, size, state] = words as unknown as [number, number, number];
+    const allocTime = this.#heap.views.f64[(this.#heap.scratch >>> 3) + TIME] || undefined;
+    return { address: element, size, isLive: state >= LIVE, allocTime, ...trace };
   }
 
   historyOf(address: unknown): string {
@@ -183,7 +206,14 @@ class Debugger implements DebugHeap {
     return "";
   }
 
-  #traceIn(allocSite: number, freeSite: number, threads: number, generation: number, alloc: number, free: number) {
+  #traceIn(
+    allocSite: number,
+    freeSite: number,
+    threads: number,
+    generation: number,
+    alloc: number,
+    free: number,
+  ): NonNullable<DamageReport["trace"]> {
     return {
       generation,
       allocSequence: alloc,
@@ -218,7 +248,7 @@ const threadOf = (number: number): number | undefined => (number === UNKNOWN ? u
 const step = (what: string, thread: number | undefined, sequence: number, site: string): string =>
   `  ${what} by thread ${thread ?? "?"}, step ${sequence}${site === "" ? "" : `, at\n${indent(site)}`}`;
 
-function historyOf(trace: Omit<Trace, "address" | "size" | "isLive">): string {
+function historyOf(trace: NonNullable<DamageReport["trace"]>): string {
   const lines = [step("allocated", trace.allocThread, trace.allocSequence, trace.allocSite)];
   if (trace.freeSequence > 0) lines.push(step("freed", trace.freeThread, trace.freeSequence, trace.freeSite));
   return lines.join("\n");

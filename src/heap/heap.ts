@@ -94,8 +94,8 @@ export class Heap {
   /**
    * Statistics. O(memory).
    *
-   * @throws `ERR_NOT_IMPORTED` without `import "wasm-mempool/inspect"`, unless {@link HeapOptions.inspector} was given;
-   * `ERR_NO_WASM` where the host does not compile the inspector; `ERR_CLOSED`.
+   * @throws `ERR_NOT_IMPORTED` without `import "wasm-mempool/inspect"`, unless {@link HeapOptions.inspector} was given, or the
+   * heap is a debug heap; `ERR_NO_WASM` where the host does not compile the inspector; `ERR_CLOSED`.
    */
   stats(): HeapStats {
     return statsOf(this.context);
@@ -117,9 +117,10 @@ export class Heap {
   }
 
   /**
-   * The inconsistencies in the heap's structures, at most 64 lines; none in a sound heap. O(memory).
+   * The inconsistencies in the heap's structures, at most 64 lines; none in a sound heap. Of a debug heap, also the damage that
+   * was found until now. O(memory).
    *
-   * @throws the errors of `stats`; `ERR_NOT_IMPORTED` without the import in any case.
+   * @throws the errors of `stats`; `ERR_NOT_IMPORTED` without the import, but of a debug heap, in any case.
    */
   check(): string[] {
     this.context.refuseEnded();

@@ -47,8 +47,13 @@ export interface DumpText {
   /** Whether it is a debug heap. */
   readonly isDebug: boolean;
   readonly pools: readonly DumpedPool[];
-  /** Of a debug heap: address, place and time of the outstanding elements whose place it knows. */
-  readonly records: readonly (readonly [address: number, site: string, sequence: number])[];
+  /** Of a debug heap: what it knows of the outstanding elements. JSON has no undefined. */
+  readonly records: readonly (readonly [
+    address: number,
+    site: string | null,
+    sequence: number,
+    heldMs: number | null,
+  ])[];
 }
 
 /**
@@ -90,8 +95,8 @@ export function dump(heap: Heap): Uint8Array<ArrayBuffer> {
 const unnamed = (): { name: string } => ({ name: "" });
 
 function* recordsIn(all: Iterable<Holding>): Generator<DumpText["records"][number]> {
-  for (const { address, site, sequence } of all) {
-    if (site !== undefined && sequence !== undefined) yield [address, site, sequence];
+  for (const { address, site = null, sequence, heldMs = null } of all) {
+    if (sequence !== undefined) yield [address, site, sequence, heldMs];
   }
 }
 

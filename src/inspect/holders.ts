@@ -21,6 +21,8 @@ export interface Holding {
   readonly site: string | undefined;
   /** When, by the heap's count of allocs and frees; undefined but in a debug heap. */
   readonly sequence: number | undefined;
+  /** For how many milliseconds it has been outstanding; of an image, when the dump was made. Undefined but in a debug heap. */
+  readonly heldMs: number | undefined;
 }
 
 /**
@@ -60,6 +62,7 @@ export function* walk(subject: Subject, only?: PoolMember): IterableIterator<Hol
       thread: thread === NOBODY ? undefined : thread,
       site: record?.site,
       sequence: record?.sequence,
+      heldMs: record?.heldMs,
     };
   }
 }
@@ -73,6 +76,8 @@ export interface HoldingGroup {
   readonly bytes: number;
   /** When the first of them was allocated, by the heap's count of allocs and frees; undefined but in a debug heap. */
   readonly since: number | undefined;
+  /** For how many milliseconds the one that is held longest has been; undefined but in a debug heap. */
+  readonly heldMs: number | undefined;
   /** The first few, by address. */
   readonly addresses: readonly number[];
 }
@@ -110,14 +115,18 @@ export function group(all: Iterable<Holding>): LeakReport {
   >();
   let count = 0;
   let bytes = 0;
-  for (const { pool, thread, site, size, sequence, address } of all) {
+  for (const { pool, thread, site, size, sequence, heldMs, address } of all) {
     const key = JSON.stringify([site ?? thread ?? null, site === undefined, pool]);
     let own = groups.get(key);
-    if (!own) groups.set(key, (own = { pool, thread, site, count: 0, bytes: 0, since: undefined, addresses: [] }));
+    if (!own) {
+      own = { pool, thread, site, count: 0, bytes: 0, since: undefined, heldMs: undefined, addresses: [] };
+      groups.set(key, own);
+    }
     if (own.thread !== thread) own.thread = undefined;
     own.count++;
     own.bytes += size;
     if (sequence !== undefined) own.since = Math.min(own.since ?? Infinity, sequence);
+    if (heldMs !== undefined) own.heldMs = Math.max(own.heldMs ?? 0, heldMs);
     if (own.addresses.length < FIRST) own.addresses.push(address);
     count++;
     bytes += size;
@@ -141,20 +150,39 @@ class Report implements LeakReport {
     const { count, bytes, groups } = this;
     if (count === 0) return "nothing is outstanding\n";
     const hasSites = groups.some(({ site }) => site !== undefined);
-    const rows = [["  pool", "count", "bytes", "thread", ...(hasSites ? ["since", "allocated at"] : []), "addresses"]];
+    const hasTimes = groups.some(({ heldMs }) => heldMs !== undefined);
+    const titles = [...(hasTimes ? ["held for"] : []), ...(hasSites ? ["since", "allocated at"] : [])];
+    const rows = [["  pool", "count", "bytes", "thread", ...titles, "addresses"]];
     for (const each of groups) {
       const more = each.count > each.addresses.length ? ", ..." : "";
+      const times = hasTimes ? [each.heldMs === undefined ? "-" : wordsOf(each.heldMs)] : [];
       const sites = hasSites ? [`${each.since ?? "-"}`, placeOf(each.site)] : [];
       const where = each.addresses.map(hex).join(", ") + more;
-      rows.push([`  ${each.pool}`, `${each.count}`, `${each.bytes}`, `${each.thread ?? "-"}`, ...sites, where]);
+      rows.push([
+        `  ${each.pool}`,
+        `${each.count}`,
+        `${each.bytes}`,
+        `${each.thread ?? "-"}`,
+        ...times,
+        ...sites,
+        where,
+      ]);
     }
-    const left = hasSites ? [0, 5, 6] : [0, 4];
+    const last = rows[0]!.length - 1;
+    const left = hasSites ? [0, last - 1, last] : [0, last];
     return [
       `outstanding: ${count} ${count === 1 ? "element" : "elements"}, ${bytes} bytes`,
       ...alignColumns(rows, Infinity, left),
       "",
     ].join("\n");
   }
+}
+
+/** Milliseconds in words: "3.2 s". */
+export function wordsOf(milliseconds: number): string {
+  const seconds = milliseconds / 1000;
+  if (seconds < 120) return `${seconds.toFixed(1)} s`;
+  return seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
 }
 
 /** The innermost function of a place. */

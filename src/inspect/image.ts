@@ -75,7 +75,12 @@ export class HeapImage {
     const views = new Views(memory);
     fill(views.u8.subarray(0, bytes));
     const names = new Map(known.pools.map((pool) => [pool.serial, pool]));
-    const records = new Map(known.records.map(([address, site, sequence]) => [address, { site, sequence }]));
+    const records = new Map(
+      known.records.map(([address, site, sequence, heldMs]) => [
+        address,
+        { site: site ?? undefined, sequence, heldMs: heldMs ?? undefined },
+      ]),
+    );
     this.subject = {
       inspector,
       address: known.address,

@@ -8,23 +8,25 @@ import type { Pool } from "../pool/pool.ts";
 
 /** What a debug heap knows of an outstanding element. */
 export interface ElementRecord {
-  /** The place that allocated it: a line for each function. */
-  readonly site: string;
+  /** The place that allocated it, a line for each function; undefined if not known. */
+  readonly site: string | undefined;
   /** When, by the heap's count of allocs and frees. */
   readonly sequence: number;
+  /** For how many milliseconds it has been outstanding; of an image, when the dump was made. Undefined if not known. */
+  readonly heldMs: number | undefined;
 }
 
-/** The part of a debug heap that tells about elements. */
-interface Tracer {
-  traceOf(address: number): { readonly allocSite: string; readonly allocSequence: number } | undefined;
-}
-
-function recorder(context: HeapContext): Subject["recordOf"] {
-  const { debug } = context as { debug?: Tracer | undefined };
+/** What a debug heap knows of its outstanding elements; undefined of another heap. */
+export function recorder(context: HeapContext): Subject["recordOf"] {
+  const { debug } = context;
   if (!debug) return undefined;
   return (address) => {
     const trace = debug.traceOf(address);
-    return trace && trace.allocSite !== "" ? { site: trace.allocSite, sequence: trace.allocSequence } : undefined;
+    if (!trace?.isLive || trace.generation === 0) return undefined;
+    const { allocSite, allocSequence: sequence, allocTime } = trace;
+    // The clock may have been set back.
+    const heldMs = allocTime === undefined ? undefined : Math.max(0, Date.now() - allocTime);
+    return { site: allocSite || undefined, sequence, heldMs };
   };
 }
 

@@ -125,8 +125,8 @@ function held(context: HeapContext, thread: number, elements: readonly { pool: s
   const of = ({ pool, address }: { pool: string; address: number }) => {
     inspector.mempool_owner(heap, address, at);
     const size = views.refresh().u32[(at >>> 2) + 2]!;
-    const { site, sequence } = recordOf?.(address) ?? {};
-    return { pool, address, size, thread, site, sequence };
+    const { site, sequence, heldMs } = recordOf?.(address) ?? {};
+    return { pool, address, size, thread, site, sequence, heldMs };
   };
   return `${group(elements.map(of))}`;
 }

@@ -3,6 +3,7 @@ import { now, startInterval } from "../core/timers.ts";
 import { checkOptions, invalid, milliseconds, nameOf, show } from "../core/validate.ts";
 import type { Heap } from "../heap/heap.ts";
 import { MapReader, sourceOf } from "../inspect/heap-map.ts";
+import { recorder } from "../inspect/subject.ts";
 import { messageIn, Sender, TAG, type Ask, type Look } from "./protocol.ts";
 
 /** The parts of a MessagePort or BroadcastChannel, also of another realm, that are used. */
@@ -100,9 +101,8 @@ export function expose(heap: Heap, options?: ExposeOptions): () => void {
   };
   const asked = ({ program: whose, address }: Ask): void => {
     if (whose !== program) return;
-    const context = heap.context as { recordOf?: (address: number) => { site?: string; age?: number } | undefined };
-    const { site, age } = context.recordOf?.(address) ?? {};
-    post({ tag: TAG, type: "element", program, address, site, age });
+    const { site, heldMs } = heap.context.hasEnded ? {} : (recorder(heap.context)?.(address) ?? {});
+    post({ tag: TAG, type: "element", program, address, site, heldMs });
   };
   const listen = ({ data }: { readonly data: unknown }): void => {
     const message = messageIn(data);

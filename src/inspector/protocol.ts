@@ -49,7 +49,7 @@ export interface ElementMessage {
   readonly address: number;
   /** What a debug heap knows: the line that allocated the element, and milliseconds since then. */
   readonly site: string | undefined;
-  readonly age: number | undefined;
+  readonly heldMs: number | undefined;
 }
 
 export interface Gone {

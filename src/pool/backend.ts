@@ -6,11 +6,12 @@
  * Invariant: a box that is outstanding or in reserve has a number in it; `boxes` has the box under that number, in each
  * thread that has seen it. The box decides: another thread may have given the element back since.
  */
-import { CLOSED, DOUBLE, INVALID, LAST, NOT_STORED } from "../core/abi.ts";
+import { CLOSED, DOUBLE, INVALID, LAST, NOT_STORED, SCRATCH_WORDS } from "../core/abi.ts";
 import type { HeapContext } from "../core/context.ts";
 import { forEachThenThrow, MempoolError } from "../core/errors.ts";
 import { report } from "../core/timers.ts";
 import { isUint32, show } from "../core/validate.ts";
+import { BoxTable } from "./boxes.ts";
 import { closedError } from "./errors.ts";
 
 /** An allocator of your own, for {@link PoolOptions.backend}. Each thread that attaches the pool gives its own. */
@@ -37,6 +38,8 @@ export interface BoxPool {
   readonly name: string;
   readonly handle: number;
   readonly elementSize: number;
+  readonly maxNr: number;
+  readonly outstanding: number;
   readonly isClosed: boolean;
   readonly isEnded: boolean;
   syncState(): void;
@@ -45,6 +48,10 @@ export interface BoxPool {
 }
 
 const ANY_THREAD = -1;
+/** In place of the box of an element that has none yet. No box has this address. */
+const NO_BOX = 1;
+/** The backend may have fewer elements than the reserve shall have. */
+const MOST_EXPECTED = 4096;
 /** In place of an error, as long as the backend has thrown none. */
 const NOTHING = Symbol("nothing");
 
@@ -53,9 +60,12 @@ export class BackendAdapter {
   readonly #data: unknown;
   readonly #pool: BoxPool;
   readonly #heap: HeapContext;
-  /** The boxes by their elements, and the elements by their boxes. */
-  readonly #boxes = new Map<number, number>();
-  readonly #elements = new Map<number, number>();
+  /** The boxes by their elements: of another that another thread has given back, too, as long as there is room. */
+  readonly #boxes: BoxTable;
+  /** Elements out of the reserve that the backend has not got back yet. */
+  readonly #surplus: number[] = [];
+  /** Whether no other thread has the pool. */
+  isOwn = false;
   /** Whether a function of the backend is running. */
   #isBusy = false;
   /** The box that the running `alloc` fills, and whether that counts as an allocation; 0: none, or taken back meanwhile. */
@@ -69,6 +79,7 @@ export class BackendAdapter {
     this.#data = data;
     this.#pool = pool;
     this.#heap = heap;
+    this.#boxes = new BoxTable((element, box) => box === NO_BOX || this.#word(box) === element);
   }
 
   /** An element of the backend, else of the reserve, or 0. */
@@ -98,16 +109,8 @@ export class BackendAdapter {
   elementIn(box: number): number {
     const element = box === 0 ? 0 : this.#word(box);
     // A thread may have died before it filled the box.
-    if (element !== 0) this.#remember(element, box);
+    if (element !== 0) this.#boxes.set(element, box);
     return element;
-  }
-
-  /** The element is in this box now. If another element was, another thread has given that back. */
-  #remember(element: number, box: number): void {
-    const before = this.#elements.get(box);
-    if (before !== undefined && before !== element) this.#boxes.delete(before);
-    this.#elements.set(box, element);
-    this.#boxes.set(element, box);
   }
 
   /** Takes back an empty box; `counted`: if its allocation was counted. Returns the code of a free. */
@@ -131,24 +134,91 @@ export class BackendAdapter {
     return box === 0 ? INVALID : this.#core.mempool_free_check(this.#handle, box);
   }
 
-  /** Fills the reserve. False if the backend has not enough; throws its error. */
+  /**
+   * Fills the reserve. False if the backend has not enough; throws its error. Asks the backend for many elements, then puts
+   * them into boxes by one call of the core.
+   */
   fillReserve(): boolean {
-    // A fixed number of times: the backend may take elements out of the reserve while it runs.
-    for (let missing = this.#missing(); missing > 0; missing--) {
-      const box = this.#fillBox(0);
-      if (box === 0) {
-        this.rethrow();
-        return false;
+    // A fixed number: the backend may take elements out of the reserve while it runs.
+    let missing = this.#missing();
+    this.#boxes.expect(Math.min(missing, MOST_EXPECTED));
+    while (missing > 0) {
+      const { maxNr, outstanding } = this.#pool;
+      const count = Math.min(missing, this.#most, maxNr - outstanding - this.#currNr);
+      const elements: number[] = [];
+      let isDone = false;
+      try {
+        isDone = this.#gather(elements, count);
+      } finally {
+        isDone = this.#store(elements) && isDone;
       }
-      // Other threads may have filled the reserve meanwhile, or made it smaller.
-      if (this.#core.mempool_free(this.#handle, box) === NOT_STORED) this.#giveBack(box);
+      this.rethrow();
+      if (!isDone) return this.#missing() <= 0;
+      missing -= count;
     }
     return this.#missing() <= 0;
   }
 
+  /** Asks for elements, `count` of them. False: there are fewer. In a call of the backend: takes what it has not got back yet. */
+  #gather(elements: number[], count: number): boolean {
+    const isBusy = this.#isBusy;
+    if (!isBusy) this.forgetError();
+    while (elements.length < count && !this.#pool.isClosed) {
+      const element = isBusy ? (this.#surplus.pop() ?? 0) : this.#allocFromBackend();
+      if (element === 0) return false;
+      elements.push(element);
+      this.#boxes.set(element, NO_BOX);
+    }
+    return count > 0;
+  }
+
+  /** Puts elements of the backend into the reserve, and gives back those that have no place there. Whether all have one. */
+  #store(elements: readonly number[]): boolean {
+    const pool = this.#pool;
+    pool.syncState();
+    let stored = 0;
+    if (!pool.isClosed && elements.length > 0) {
+      const { scratch, views } = this.#heap;
+      const n = elements.length;
+      const at = scratch >>> 2;
+      let words = views.words(scratch, n);
+      for (let i = 0; i < n; i++) words[at + i] = elements[i]!;
+      stored = this.#core.mempool_box_fill(this.#handle, scratch, n);
+      words = views.words(scratch, n);
+      for (let i = 0; i < stored; i++) this.#boxes.set(elements[i]!, words[at + i]!);
+      pool.syncState();
+    }
+    if (stored < elements.length) {
+      const rest = elements.slice(stored);
+      for (const element of rest) this.#boxes.delete(element);
+      if (!pool.isClosed) forEachThenThrow(rest, (element) => this.#freeToBackend(element));
+      else for (const element of rest) this.#freeOrReport(element);
+    }
+    // The backend has closed the pool, or another thread has while the backend ran.
+    if (pool.isClosed) throw closedError("alloc", pool.name);
+    return stored === elements.length;
+  }
+
+  #freeOrReport(element: number): void {
+    try {
+      this.#freeToBackend(element);
+    } catch (error) {
+      report(error);
+    }
+  }
+
   #missing(): number {
     if (this.#pool.isClosed) return 0;
-    return (this.#core.mempool_min_nr(this.#handle) >>> 0) - (this.#core.mempool_curr_nr(this.#handle) >>> 0);
+    return (this.#core.mempool_min_nr(this.#handle) >>> 0) - this.#currNr;
+  }
+
+  /** The most elements at once on their way between backend and reserve: where other threads have the pool, they die with this one. */
+  get #most(): number {
+    return this.isOwn || !this.#heap.isShared ? SCRATCH_WORDS : 1;
+  }
+
+  get #currNr(): number {
+    return this.#core.mempool_curr_nr(this.#handle) >>> 0;
   }
 
   /** Frees a fresh element of the backend, so that the core gives it to the first waiter. No caller gets the backend's error. */
@@ -172,7 +242,34 @@ export class BackendAdapter {
 
   /** Gives back the elements in reserve above minNr, or all of them if the pool is closed. */
   releaseSurplus(): void {
-    forEachThenThrow(this.#surplus(), (box) => this.#giveBack(box));
+    const pool = this.#pool;
+    const surplus = this.#surplus;
+    // Those of a call that this one is inside of.
+    const others = surplus.length;
+    const most = this.#most;
+    const thrown: unknown[] = [];
+    for (let count = most; count === most && !pool.isEnded;) {
+      const { scratch, views } = this.#heap;
+      const drained = this.#core.mempool_box_drain(this.#handle, scratch, most);
+      count = drained < 0 ? ~drained : drained;
+      const words = views.words(scratch, count);
+      // From the last on, so that they leave the array in the order of the reserve.
+      for (let i = count; i-- > 0;) {
+        const element = words[(scratch >>> 2) + i]!;
+        surplus.push(element);
+        if (!pool.isClosed) this.#boxes.delete(element);
+      }
+      if (drained < 0) pool.finish();
+      // The backend may do anything meanwhile: give back others, or have the reserve take some of these.
+      while (surplus.length > others) {
+        try {
+          this.#freeToBackend(surplus.pop()!);
+        } catch (error) {
+          thrown.push(error);
+        }
+      }
+    }
+    if (thrown.length > 0) throw thrown[0];
   }
 
   /** This thread is about to leave the heap. */
@@ -184,14 +281,6 @@ export class BackendAdapter {
       this.releaseSurplus();
     } catch (error) {
       report(error);
-    }
-  }
-
-  *#surplus(): Generator<number> {
-    while (!this.#pool.isEnded) {
-      const box = this.#core.mempool_box_surplus(this.#handle) >>> 0;
-      if (box === 0) return;
-      yield box;
     }
   }
 
@@ -225,7 +314,7 @@ export class BackendAdapter {
     this.#filling = 0;
     if (element !== 0 && !hasLeft) {
       this.#heap.views.words(box, 1)[box >>> 2] = element;
-      this.#remember(element, box);
+      this.#boxes.set(element, box);
     }
     this.#pool.syncState();
     if (!this.#pool.isClosed) return element === 0 ? 0 : box;
@@ -242,17 +331,17 @@ export class BackendAdapter {
   }
 
   #allocFromBackend(): number {
-    const { elementSize, name } = this.#pool;
     let element: unknown;
     this.#isBusy = true;
     try {
-      element = this.#backend.alloc(elementSize, this.#data);
+      element = this.#backend.alloc(this.#pool.elementSize, this.#data);
     } catch (error) {
       this.#thrown = error;
       return 0;
     } finally {
       this.#isBusy = false;
     }
+    const { name } = this.#pool;
     if (!isUint32(element)) {
       throw new MempoolError(
         "ERR_BACKEND",
@@ -260,8 +349,8 @@ export class BackendAdapter {
         { pool: name },
       );
     }
-    const box = element === 0 ? undefined : this.#boxes.get(element);
-    if (box !== undefined && this.#has(box, element)) {
+    const box = element === 0 ? 0 : this.#boxes.get(element);
+    if (box === NO_BOX || (box !== 0 && this.#has(box, element))) {
       const what = `backend.alloc of pool "${name}" gave element ${element} twice`;
       throw new MempoolError("ERR_BACKEND", what, { pool: name, address: element });
     }
@@ -271,7 +360,7 @@ export class BackendAdapter {
   /** The box of an element; 0 if there is none. O(1); O(elements) for an element that another thread has put there. */
   boxOf(element: number): number {
     const box = this.#boxes.get(element);
-    if (box !== undefined && this.#has(box, element)) return box;
+    if (box > NO_BOX && this.#has(box, element)) return box;
     if (!this.#heap.isShared || element === 0) return 0;
     for (let at = 0; ;) {
       at = this.#core.mempool_next_live(this.#handle, at, ANY_THREAD) >>> 0;
@@ -291,7 +380,6 @@ export class BackendAdapter {
     const element = this.#word(box);
     this.#heap.views.u32[box >>> 2] = 0;
     this.#boxes.delete(element);
-    this.#elements.delete(box);
     const result = this.releaseEmptyBox(box);
     this.#freeToBackend(element);
     return result;

@@ -2,7 +2,7 @@
  * One pool as this thread sees it: everything behind the hit path of {@link Pool}. Elements and counts are the core's; here
  * are the slow paths, the wait queue, and what this thread knows of the pool's end.
  */
-import { ASKS, CLOSED, INVALID, LAST } from "../core/abi.ts";
+import { ASKS, BAD_ARGUMENT, CLOSED, INVALID, LAST } from "../core/abi.ts";
 import type { HeapContext, PoolMember } from "../core/context.ts";
 import { MempoolError } from "../core/errors.ts";
 import { report, startInterval } from "../core/timers.ts";
@@ -233,7 +233,8 @@ export class PoolContext implements PoolMember, ElementSource, BoxPool, StatsSou
   /** A free for which the core returned a code but 0. */
   settleFree(code: number, address: number): void {
     if (code === LAST) this.finish();
-    else if (code === ASKS) this.free(address);
+    else if (code === ASKS || code <= BAD_ARGUMENT)
+      this.free(address); // BAD_ARGUMENT, NO_HEAP: there was no fast handle
     else {
       // Not syncState: it gives memory back, and a refused free changes nothing.
       if (code === CLOSED) this.noticeRemoteClose();

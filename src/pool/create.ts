@@ -34,6 +34,7 @@ export function planPool(
 /** Fills the reserve of a new pool with a backend of the caller's own; ends the pool if the backend has not enough. */
 function fillReserve(apiName: string, pool: PoolContext): void {
   if (!pool.adapter) return;
+  pool.adapter.isOwn = true;
   let isFull = false;
   try {
     isFull = pool.adapter.fillReserve();

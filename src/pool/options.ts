@@ -1,5 +1,6 @@
 /** The options of a pool, their checks, and the layout of elements that follows from them. */
 import { BOX, BUMP, EXTERNAL, MAX_ALIGN, MAX_MIN_NR, MAX_SIZE, PAGE, PAGES, SLAB, UNLIMITED } from "../core/abi.ts";
+import type { AttachHeapOptions } from "../core/debug-types.ts";
 import type { PoolHandle } from "../core/handles.ts";
 import { boolean, callback, checkOptions, integer, invalid, nameOf, powerOfTwo, show } from "../core/validate.ts";
 import type { StructType } from "../struct/index.ts";
@@ -81,7 +82,7 @@ export interface SizedByData<Data> extends PoolOptions<(data: Data) => number, D
 }
 
 /** What {@link attach} takes for a pool, besides the object of `share`: functions and structs cannot be posted. */
-export interface AttachOptions<Size = PoolSize, Data = unknown> {
+export interface AttachOptions<Size = PoolSize, Data = unknown> extends AttachHeapOptions {
   /** For a pool with a backend of your own: this thread's backend. */
   readonly backend?: Backend<Data>;
   /**
@@ -225,7 +226,7 @@ export function checkShared(apiName: string, shared: PoolHandle): void {
 }
 
 export function attachOptions(apiName: string, shared: PoolHandle, options: AttachOptions): LocalConfig {
-  const { size, data, backend } = checkOptions(apiName, options, ["size", "data", "backend"]);
+  const { size, data, backend } = checkOptions(apiName, options, ["size", "data", "backend", "debug"]);
   if (typeof size === "object" && size !== null) {
     const layout = layoutOf(apiName, size, data);
     const { name, elementSize, align } = shared;

@@ -57,13 +57,14 @@ export class Pool<out T = unknown, in Data = never> {
   readonly closed: Promise<void>;
 
   readonly #context: PoolContext;
-  readonly #zero: boolean;
-  /** The core's handle; 0 while calls take the slow path: see {@link PoolContext}. */
+  /** The core's handle; 0, which the core refuses, while calls take the slow path: see {@link PoolContext}. */
   #fastHandle = 0;
-  // The calls of the hit path are fields, so that each is one load away; nothing else uses them.
-  readonly #alloc: (pool: number) => number;
-  readonly #zalloc: (pool: number) => number;
-  readonly #free: (pool: number, element: number) => number;
+  // The calls of the hit path are fields, so that each is one load away; nothing else uses them. What follows their arguments
+  // does nothing, but is longer at each place that calls them: of equal calls a minifier makes one.
+  readonly #alloc: (pool: number, ...nothing: readonly 0[]) => number;
+  readonly #free: (pool: number, element: number, ...nothing: readonly 0[]) => number;
+  /** Which of the places in `alloc` and `free` calls them: see {@link takeSite}. */
+  readonly #site: number;
 
   /** The last walk: without any, a garbage collection would forget the shape that compiled loops rely on. */
   #walk: LiveElements | undefined;
@@ -72,16 +73,17 @@ export class Pool<out T = unknown, in Data = never> {
   constructor(context: PoolContext) {
     if (!(context instanceof PoolContext)) invalid("new Pool: pools are made by create(), heap.create() or attach()");
     const { core, front } = context.heap;
+    const { zero } = context.spec;
     this.#context = context;
-    this.#zero = context.spec.zero;
-    this.#alloc = core.mempool_alloc;
-    this.#zalloc = core.mempool_zalloc;
+    this.#alloc = zero ? core.mempool_zalloc : core.mempool_alloc;
     this.#free = core.mempool_free;
+    this.#site = context.heap.siteOf(zero);
     define(this, { heap: front });
     this.name = context.name;
     this.maxNr = context.maxNr;
     this.closed = context.ended;
-    context.bind(this, (handle) => (this.#fastHandle = handle));
+    // As an i32, see free.
+    context.bind(this, (handle) => (this.#fastHandle = handle | 0));
   }
 
   /**
@@ -96,9 +98,18 @@ export class Pool<out T = unknown, in Data = never> {
    * if (at) cursor.move(at).x = 1;
    */
   alloc(): ElementAddress<T> | 0 {
+    const site = this.#site;
+    const call = this.#alloc;
     const pool = this.#fastHandle;
-    const address = pool === 0 ? 0 : (this.#zero ? this.#zalloc(pool) : this.#alloc(pool)) >>> 0;
-    return (address === 0 ? this.#context.allocSlow("alloc") : address) as ElementAddress<T> | 0;
+    // One test, and one form of the number: each way more that meets here costs as much as a call on some engine.
+    // prettier-ignore
+    const address =
+      site === 0 ? call(pool) :
+      site === 1 ? call(pool, 0) :
+      site === 2 ? call(pool, 0, 0) :
+      site === 3 ? call(pool, 0, 0, 0) :
+      call(pool, 0, 0, 0, 0);
+    return (address === 0 ? this.#context.allocSlow("alloc") : address >>> 0) as ElementAddress<T> | 0;
   }
 
   /**
@@ -166,14 +177,24 @@ export class Pool<out T = unknown, in Data = never> {
    * `exit`, `ERR_CLOSED` for anything but an outstanding element; and then nothing has changed.
    */
   free(address: ElementAddress<T> | 0): void {
-    const pool = this.#fastHandle;
     // Only a uint32 may reach the core, which takes any other number modulo 2^32.
-    if (typeof address !== "number" || address >>> 0 !== address || pool === 0) this.#context.free(address);
-    else {
-      // As an i32, for which no engine needs an object, also above 2 GiB.
-      const result = this.#free(pool, address | 0);
-      if (result !== 0) this.#context.settleFree(result, address);
+    if (typeof address !== "number" || address >>> 0 !== address) {
+      this.#context.free(address);
+      return;
     }
+    const site = this.#site;
+    const call = this.#free;
+    const pool = this.#fastHandle;
+    // As an i32, for which no engine needs an object, also above 2 GiB.
+    const element = address | 0;
+    // prettier-ignore
+    const result =
+      site === 0 ? call(pool, element) :
+      site === 1 ? call(pool, element, 0) :
+      site === 2 ? call(pool, element, 0, 0) :
+      site === 3 ? call(pool, element, 0, 0, 0) :
+      call(pool, element, 0, 0, 0, 0);
+    if (result !== 0) this.#context.settleFree(result, address);
   }
 
   /**
@@ -492,6 +513,7 @@ export class Pool<out T = unknown, in Data = never> {
     const heap = pool.heap.sharing?.share(worker) ?? invalid("share: the heap is not shared: see createSharedHeap");
     pool.syncState();
     pool.refuseClosed("share");
+    if (pool.adapter) pool.adapter.isOwn = false;
     const address = pool.heap.core.mempool_share(pool.handle) >>> 0;
     const { serial, elementSize, minNr } = pool;
     return { ...pool.spec, heap, address, serial, elementSize, minNr };

@@ -58,7 +58,16 @@ export class Prefill<out T = unknown> {
 
   /** The next element; 0 when none is left. Never waits. O(1). */
   alloc(): ElementAddress<T> | 0 {
-    return (this.#left === 0 ? 0 : this.#elements[--this.#left]!) as ElementAddress<T> | 0;
+    if (this.#left === 0) return 0;
+    const element = this.#elements[--this.#left]!;
+    if (this.#left === 0) this.#end();
+    return element as ElementAddress<T>;
+  }
+
+  /** Another prefill can have the words. */
+  #end(): void {
+    this.#pool.heap.keepWords(this.#elements);
+    this.#elements = noWords;
   }
 
   /**
@@ -68,11 +77,11 @@ export class Prefill<out T = unknown> {
    */
   exit(): void {
     const left = this.#left;
+    if (left === 0) return;
     this.#left = 0;
     try {
       freeBulk(this.#pool, this.#elements, left);
-      this.#pool.heap.keepWords(this.#elements);
-      this.#elements = noWords;
+      this.#end();
     } catch (error) {
       // One element was freed already, so the pool has taken none of them back.
       if (error instanceof MempoolError) this.#left = left;

@@ -1,8 +1,9 @@
 /** How heaps of several threads are made; and how a thread attaches to what another has shared. */
-import { NO_HEAP, NO_THREAD } from "../core/abi.ts";
+import { NO_HEAP, NO_THREAD, type Core } from "../core/abi.ts";
 import { retryWhileBusy } from "../core/blocking.ts";
 import { HeapContext } from "../core/context.ts";
-import { startDebug } from "../core/debugging.ts";
+import type { AttachDebugOptions, AttachHeapOptions } from "../core/debug-types.ts";
+import { debugging, startDebug } from "../core/debugging.ts";
 import { MempoolError } from "../core/errors.ts";
 import type { HeapHandle, PoolHandle, QueueHandle } from "../core/handles.ts";
 import { Inspection } from "../core/inspection.ts";
@@ -65,7 +66,7 @@ function planHeap(apiName: string, options: SharedHeapOptions | undefined): Plan
 
 /**
  * A heap for several threads: `heap.memory.buffer` is a SharedArrayBuffer. Other threads join by {@link attach}. Otherwise as
- * {@link createHeap}; both halves of its core, of 16.0 kB and 11.8 kB, are compiled once per thread. May be called in any thread.
+ * {@link createHeap}; both halves of its core, of 17.1 kB and 12.9 kB, are compiled once per thread. May be called in any thread.
  *
  * @throws the errors of `createHeap`.
  * @example
@@ -99,7 +100,7 @@ export async function createSharedHeapAsync(options?: SharedHeapOptions): Promis
  * workers and AudioWorklets. Compiles nothing. O(1).
  *
  * A message, and Node's `workerData`, are `any` to TypeScript, and the result is then a SharedHeap: give the argument its type,
- * as below.
+ * as below. A debug heap needs `import "wasm-mempool/debug"` in each thread.
  *
  * @throws `ERR_INVALID_ARGUMENT`; `ERR_NO_MEMORY` if the heap has 63 threads, or no memory for one more; `ERR_CLOSED` if the
  * heap has ended, or after `exit` of the pool, even with elements outstanding, or of the queue; `ERR_WOULD_BLOCK` if another
@@ -109,27 +110,30 @@ export async function createSharedHeapAsync(options?: SharedHeapOptions): Promis
  * const tiles = attach(data.tiles as PoolHandle, { size: Tile });
  * const jobs = attach<typeof Tile>(data.jobs as QueueHandle);
  */
-export function attach(shared: HeapHandle): SharedHeap;
+export function attach(shared: HeapHandle, options?: AttachHeapOptions): SharedHeap;
 export function attach<S extends StructType>(
   shared: PoolHandle,
   options: AttachOptions<S> & { size: S },
 ): SharedPool<S>;
 // Before the next, so that attach<T>() of an `any` is a queue.
-export function attach<T = unknown>(shared: QueueHandle): Queue<T>;
+export function attach<T = unknown>(shared: QueueHandle, options?: AttachHeapOptions): Queue<T>;
 export function attach<Data = never>(
   shared: PoolHandle,
   options?: AttachOptions<(data: Data) => number>,
 ): SharedPool<unknown, Data>;
 export function attach(
   shared: HeapHandle | PoolHandle | QueueHandle,
-  options?: object,
+  options?: AttachOptions,
 ): SharedHeap | SharedPool | Queue {
   const apiName = "attach";
   if (typeof shared !== "object" || shared === null || "share_and_attach" in shared) refuseShared(apiName, shared);
   const isPool = "heap" in shared && !("queue" in shared);
-  if (options !== undefined && !isPool) invalid(`${apiName}: options are for a pool, and shared is none`);
-  if (!("heap" in shared)) return attachHeap(apiName, shared).front as SharedHeap;
-  const heap = attachHeap(apiName, shared.heap);
+  if (!isPool && Object.keys(options ?? {}).some((key) => key !== "debug")) {
+    invalid(`${apiName}: options but debug are for a pool, and shared is none`);
+  }
+  const { debug } = options ?? {};
+  if (!("heap" in shared)) return attachHeap(apiName, shared, debug).front as SharedHeap;
+  const heap = attachHeap(apiName, shared.heap, debug);
   if ("queue" in shared) return attachQueue(apiName, heap, shared);
   return attachPool(apiName, heap, shared, options) as SharedPool;
 }
@@ -152,12 +156,31 @@ function refuseShared(apiName: string, shared: unknown): never {
   invalid(`${apiName}: shared must be what share() returned, got ${got}`);
 }
 
-function attachHeap(apiName: string, shared: HeapHandle): HeapContext {
+/** The options for a debug heap; undefined if there are none. Refuses before this thread joins the heap. */
+function checkDebug(apiName: string, core: Core, debug: AttachHeapOptions["debug"]): AttachDebugOptions | undefined {
+  const isDebug = "debug_site" in core;
+  const wants = debug !== undefined && debug !== false;
+  if (wants && !isDebug) {
+    invalid(`${apiName}: debug is for a debug heap, and this heap is none: its maker gives debug to createSharedHeap`);
+  }
+  if (!isDebug) return undefined;
+  const { check } = debugging.get(apiName);
+  if (!wants) return undefined;
+  const options = check(apiName, debug);
+  if (options.sample === undefined) return options;
+  return invalid(`${apiName}: debug.sample is for the heap's maker, which gives it to createSharedHeap`);
+}
+
+function attachHeap(apiName: string, shared: HeapHandle, debug: AttachHeapOptions["debug"]): HeapContext {
   if (Object.keys(shared ?? {}).some((key) => !heapKeys.has(key))) refuseShared(apiName, shared);
   const { memory, module, control, address, id, lives, label = 0, inspector } = shared ?? {};
   requireWasm(apiName);
   const known = joinedHeap(id);
-  if (known) return known;
+  if (known) {
+    const options = checkDebug(apiName, known.core, debug);
+    if (options) known.debug!.use(options);
+    return known;
+  }
   const isHeap =
     isSharedBuffer(lives) &&
     lives.byteLength === livesBytes &&
@@ -170,6 +193,7 @@ function attachHeap(apiName: string, shared: HeapHandle): HeapContext {
   if (!isHeap) refuseShared(apiName, shared);
   const modules = { module, control };
   const core = instantiate(apiName, modules, memory);
+  const options = checkDebug(apiName, core, debug);
   const own = label || labelOfThread();
   if (!retryWhileBusy(apiName, core, () => core.heap_attach(address, own))) {
     const error = core.heap_error();
@@ -179,6 +203,6 @@ function attachHeap(apiName: string, shared: HeapHandle): HeapContext {
   }
   const inspection = new Inspection(memory, true, inspector);
   const context = new HeapContext({ memory, core, modules, address, inspection, sharing: new Threads() });
-  startDebug(apiName, context, undefined);
+  startDebug(apiName, context, options);
   return new SharedHeap(context, { id, lives, label: own }).context;
 }

@@ -184,10 +184,12 @@ export class Lives {
     const name = `${this.#id} ${lock}`;
     const mode = "shared";
     for (;;) {
+      // Before the request: the thread may get the lock as soon as this one has let go of it, before this one runs on.
+      const word = Atomics.load(this.#words, LOCKS + thread);
       const isFree = await locks.request(name, { mode, ifAvailable: true }, (got) => got !== null);
       if (!isFree) return locks.request(name, { mode }, () => {});
       // A free lock is one that the thread has left; or one that it has not requested yet, and nothing tells whether it will.
-      if (Atomics.load(this.#words, LOCKS + thread) !== lock) return;
+      if (word !== lock) return;
       await delay(LOOK);
     }
   }

@@ -215,6 +215,8 @@ export class SharedWaitQueue extends WaitQueue {
   /** Gives a place back. Whether there was an element in it: a place that no longer waits has one, unless the pool is closed. */
   #leave(waiter: Waiter, place: number): boolean {
     this.#placesTaken--;
+    // Memory that came back to the heap tells no time.
+    this.context.debug?.tick();
     const address = this.context.core.mempool_wait_end(this.source.handle, place) >>> 0;
     if (address !== 0) this.receive(waiter, this.source.toElement(address));
     return address !== 0;

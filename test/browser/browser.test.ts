@@ -8,8 +8,6 @@ import { browsers, isolated, Pages, isSkipped } from "./browsers.ts";
 import { cellsOf, expected, type Cell } from "../outside/endings-run.ts";
 import type { Ending } from "../outside/endings-table.ts";
 
-const TIMEOUT_MS = 110_000;
-
 interface Scope {
   readonly error?: string;
   readonly elements?: Record<string, number>;
@@ -112,8 +110,8 @@ for (const browser of browsers) {
   describe.skipIf(isSkipped(browser))(`${browser.name}, ${browser.command}`, () => {
     let report: Report;
     beforeAll(async () => {
-      report = await pages.open(browser, TIMEOUT_MS);
-    }, TIMEOUT_MS + 10_000);
+      report = await pages.open(browser);
+    });
 
     test("is the expected browser", () => expect(report.agent).toMatch(browser.agent));
 

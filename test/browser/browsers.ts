@@ -37,6 +37,9 @@ export const browsers: readonly Browser[] = [
   },
 ];
 
+/** Milliseconds in which a page reports, also on a machine that is busy and stalls. */
+const LATE = 400_000;
+
 /** On a developer's machine a browser may be missing; in CI that is a failure. */
 export const isSkipped = ({ command }: Browser): boolean => !process.env["CI"] && !existsSync(command);
 
@@ -76,7 +79,7 @@ export class Pages<Report> {
   }
 
   /** Opens the first page in a browser, with a profile of its own, and returns what the page reports. */
-  async open({ command, args }: Browser, milliseconds: number, ...more: string[]): Promise<Report> {
+  async open({ command, args }: Browser, ...more: string[]): Promise<Report> {
     const profile = await mkdtemp(join(tmpdir(), "wasm-mempool-browser-"));
     const report = this.received();
     // In a process group of its own, so that its helpers go with it.
@@ -93,8 +96,8 @@ export class Pages<Report> {
         report,
         gone.then(([code]) => Promise.reject(new Error(`${command} ended with ${code}:\n${words}`))),
         new Promise<never>((_resolve, reject) => {
-          const late = (): void => reject(new Error(`${command}: no report in ${milliseconds} ms:\n${words}`));
-          timer = setTimeout(late, milliseconds);
+          const late = (): void => reject(new Error(`${command}: no report in ${LATE} ms:\n${words}`));
+          timer = setTimeout(late, LATE);
         }),
       ]);
     } finally {

@@ -2,6 +2,7 @@
 import { attach } from "wasm-mempool";
 import { beOwner } from "../outside/endings-table.ts";
 
+postMessage("loaded");
 addEventListener("message", async ({ data }) => {
   const { threadId } = attach(data.pool).heap;
   // Until the worker has its lock, which takes a few turns, no thread could see its end; and the owner blocks.

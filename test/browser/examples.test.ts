@@ -4,13 +4,12 @@ import { extname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleExample, examples, installExamples } from "../examples.ts";
 import { root, run, type Installed } from "../packaging/install.ts";
-import { browsers, isolated, isSkipped, Pages } from "./browsers.ts";
+import { browsers, type Browser, isolated, isSkipped, Pages } from "./browsers.ts";
 
 type Seen = Record<string, any>;
 
 const types: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 const names = [...examples, "vite-template"];
-const TIMEOUT_MS = 60_000;
 
 /** What a user does with a page, and sees: runs in the page beside the example, which knows nothing of it. */
 const probe = await readFile(new URL("examples-probe.mjs", import.meta.url), "utf8");
@@ -32,7 +31,7 @@ beforeAll(async () => {
     response.writeHead(file ? 200 : 404, { "Content-Type": types[extname(path)] ?? "application/octet-stream" });
     response.end(file);
   }, isolated);
-}, 120_000);
+});
 afterAll(async () => {
   pages?.close();
   await installed?.remove();
@@ -51,15 +50,15 @@ test("the template's types are right for the package that is installed", async (
   expect(await run(join(installed.dir, "vite-template"), process.execPath, tsc)).toBe("");
 });
 
+function open(browser: Browser, name: string): Promise<Seen> {
+  opened = name;
+  return pages.open(browser, "--window-size=1100,800");
+}
+
 for (const browser of browsers) {
   describe.skipIf(isSkipped(browser))(`${browser.name}, ${browser.command}`, () => {
-    const open = (name: string): Promise<Seen> => {
-      opened = name;
-      return pages.open(browser, TIMEOUT_MS, "--window-size=1100,800");
-    };
-
-    test("fireworks: 50,000 particles in a pool, and as objects", { timeout: TIMEOUT_MS + 5000 }, async () => {
-      const { errors, kinds } = await open("fireworks");
+    test("fireworks: 50,000 particles in a pool, and as objects", async () => {
+      const { errors, kinds } = await open(browser, "fireworks");
       expect(errors).toEqual([]);
       console.log(`${browser.name}, fireworks:\n  pool     ${kinds.pool.words}\n  objects  ${kinds.objects.words}`);
       for (const kind of ["pool", "objects"]) {
@@ -72,18 +71,17 @@ for (const browser of browsers) {
       }
     });
 
-    test("tiles: all are drawn, although workers are killed", { timeout: TIMEOUT_MS + 5000 }, async () => {
-      const { errors, words, wrong, inside } = await open("tiles");
+    test("tiles: all are drawn, although workers are killed", async () => {
+      const { errors, words, wrong, inside } = await open(browser, "tiles");
       console.log(`${browser.name}, tiles: ${words}`);
       expect(errors).toEqual([]);
-      expect(words).toMatch(/^160 of 160 tiles, [1-4] killed, \d+ tiles begun again$/);
-      expect(Number(/(\d+) tiles begun/.exec(words)![1])).toBeGreaterThan(0);
+      expect(words).toMatch(/^160 of 160 tiles, [1-9]\d* killed, [1-9]\d* tiles begun again$/);
       expect(wrong).toBe(0);
       expect(inside).toBeGreaterThan(1000);
     });
 
-    test("synth: keys sound, and their voices come back", { timeout: TIMEOUT_MS + 5000 }, async () => {
-      const { errors, before, after, peaks, silent } = await open("synth");
+    test("synth: keys sound, and their voices come back", async () => {
+      const { errors, before, after, peaks, silent } = await open(browser, "synth");
       expect(errors).toEqual([]);
       expect(before).toMatch(/^3 of 32 voices sound/);
       expect(after).toMatch(/^0 of 32 voices sound/);
@@ -92,8 +90,8 @@ for (const browser of browsers) {
       expect(silent).toBeLessThan(0.01);
     });
 
-    test("the Vite template starts, and its worker works", { timeout: TIMEOUT_MS + 5000 }, async () => {
-      const { errors, words } = await open("vite-template");
+    test("the Vite template starts, and its worker works", async () => {
+      const { errors, words } = await open(browser, "vite-template");
       expect(errors).toEqual([]);
       expect(words).toMatch(/^\d{3,} moves; the last to [1-9]\d*, \d+$/);
     });

@@ -217,6 +217,29 @@ const tests = {
     return result;
   },
 
+  /** The texts on the picture that are wider than the room behind their beginning, by the window's width. */
+  async narrow() {
+    const page = await openDemo();
+    const { window, picture, canvas } = page;
+    const { prototype } = window.CanvasRenderingContext2D;
+    const { fillText } = prototype;
+    const result = {};
+    for (const width of [1000, 390, 320]) {
+      window.frameElement.style.width = `${width}px`;
+      await until(() => canvas.clientWidth <= width);
+      const texts = [];
+      prototype.fillText = function (text, x, y, most = Infinity) {
+        const isLeft = this.textAlign === "left";
+        if (isLeft) texts.push([text, x + Math.min(most, this.measureText(text).width) <= this.canvas.width]);
+        return fillText.call(this, text, x, y, most === Infinity ? undefined : most);
+      };
+      picture.draw();
+      prototype.fillText = fillText;
+      result[width] = { seen: texts.map(([text]) => text), clipped: texts.filter(([, fits]) => !fits) };
+    }
+    return result;
+  },
+
   async dump() {
     const page = await open("?theme=light");
     const { inspector, of, picture } = page;
@@ -263,14 +286,15 @@ const tests = {
     await until(() => picture.map);
     const first = picture.map;
     const changed = new Set();
+    const threads = () => [...new Set([...spots(page, "live")].map(({ byte }) => byte & 63))];
     let maps = 0;
-    for (let last = first; maps < 20 || changed.size === 0; await wait(5)) {
+    for (let last = first; maps < 20 || changed.size === 0 || !threads().includes(1); await wait(5)) {
       if (picture.map === last) continue;
       maps++;
       for (let i = 0; i < picture.map.states.length; i++) if (picture.map.states[i] !== last.states[i]) changed.add(i);
       last = picture.map;
     }
-    const threads = new Set([...spots(page, "live")].map(({ byte }) => byte & 63));
+    const seen = threads();
     const before = await until(() => said.at(-1));
     const after = await until(() => said.at(-1) > before && said.at(-1));
     worker.postMessage("stop");
@@ -278,7 +302,7 @@ const tests = {
     return {
       pools: first.pools.map(({ name }) => name),
       changes: changed.size > 0,
-      threads: [...threads],
+      threads: seen,
       goesOn: after > before,
     };
   },

@@ -54,8 +54,14 @@ function makeOwner(ending, source) {
   }
   const worker = new (frame?.contentWindow ?? globalThis).Worker(source, { type: "module" });
   const ready = new Promise((resolve, reject) => {
-    worker.addEventListener("message", ({ data }) => resolve(data), { once: true });
-    worker.addEventListener("error", (event) => reject(new Error(event.message || "the worker did not load")));
+    const fail = (event) => reject(new Error(event?.message || "the worker did not load"));
+    // A browser may also say nothing of a worker that it does not load.
+    const timer = setTimeout(fail, 20_000);
+    worker.addEventListener("message", ({ data }) => {
+      clearTimeout(timer);
+      if (data !== "loaded") resolve(data);
+    });
+    worker.addEventListener("error", fail);
   });
   return {
     worker,
@@ -73,9 +79,7 @@ async function runThreads(query) {
 
 const report = { agent: navigator.userAgent };
 for (const [name, run] of Object.entries(scopes)) {
-  const tooLate = new Promise((resolve) =>
-    setTimeout(resolve, name === "endings" ? 80_000 : 20_000, { error: "no answer in time" }),
-  );
+  const tooLate = new Promise((resolve) => setTimeout(resolve, 150_000, { error: "no answer in time" }));
   report[name] = await Promise.race([run().catch((error) => ({ error: String(error) })), tooLate]);
 }
 await fetch("/report", { method: "POST", body: JSON.stringify(report) });

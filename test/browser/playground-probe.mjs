@@ -12,7 +12,7 @@ const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 const buttonOf = (title) => [...document.querySelectorAll("button")].find(({ textContent }) => textContent === title);
 
 async function until(holds) {
-  for (const end = Date.now() + 20_000; !holds(); await sleep(10)) {
+  for (const end = Date.now() + 120_000; !holds(); await sleep(10)) {
     if (Date.now() > end) throw new Error(`the page stays at:\n${log.innerText}`);
   }
 }
@@ -71,8 +71,8 @@ try {
   report.doubleFree = await press("Double free", 2);
   report.checked = await press("Check", 3);
   report.hoarded = await press("Hoard", 3);
+  // The click runs the code as far as its wait.
   const waiting = press("Wait", 3);
-  await sleep(300);
   show();
   const queued = picture.map.pools.find(({ name }) => name === "pool").waiting;
   report.waited = { ...(await waiting), queued };

@@ -28,8 +28,8 @@ for (const browser of browsers) {
     let seen: Seen;
     beforeAll(async () => {
       pages = pagesOf(isIsolated ? isolated : {});
-      seen = await pages.open(browser, 90_000, "--window-size=1280,800");
-    }, 100_000);
+      seen = await pages.open(browser, "--window-size=1280,800");
+    });
     afterAll(() => pages?.close());
 
     test("nothing fails that should not", () => expect(seen["errors"]).toEqual([]));

@@ -42,8 +42,8 @@ for (const browser of browsers) {
   describe.skipIf(isSkipped(browser))(`${browser.name}, ${browser.command}`, () => {
     let report: Report;
     beforeAll(async () => {
-      report = await pages.open(browser, 90_000);
-    }, 100_000);
+      report = await pages.open(browser);
+    });
 
     test("the page is not isolated", () => {
       expect(report.error).toBe(undefined);

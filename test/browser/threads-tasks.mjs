@@ -4,8 +4,8 @@ import { array, attach, struct, u32 } from "wasm-mempool";
 const WORDS = 15;
 export const Element = struct({ owner: u32, rest: array(u32, WORDS) });
 
-/** Milliseconds after which a thread gives up waiting. */
-const LATE = 10_000;
+/** Milliseconds after which a thread gives up waiting: a machine may stall for seconds. */
+export const LATE = 60_000;
 
 /** Fills an element with words that depend on its address and its owner, a thread's number. */
 export function mark(pool, element, owner = pool.heap.threadId) {
@@ -148,7 +148,7 @@ export function makeTasks(run = finish) {
     ownersOf: (elements) => elements.map((element) => ownerOf(pools.many, element)),
     freeMany: (elements) => elements.forEach((element) => pools.many.free(element)),
     /** Allocates and frees until the worker is terminated. */
-    spin(beats) {
+    spin({ beats, at }) {
       const held = new Uint32Array(100);
       for (let i = 0; ; i = (i + 37) % held.length) {
         if (held[i] !== 0) {
@@ -156,7 +156,7 @@ export function makeTasks(run = finish) {
           pools.many.free(held[i]);
         }
         held[i] = allocMarked(pools.many);
-        Atomics.add(beats, 0, 1);
+        Atomics.add(beats, at, 1);
       }
     },
     detach: () => pools.many.heap.detach(),

@@ -2,7 +2,7 @@
 import "wasm-mempool/inspect";
 import "wasm-mempool/backend";
 import { createSharedHeap } from "wasm-mempool";
-import { codeOf, Element, empty, exchange, fill, finish, mark, ownerOf } from "./threads-tasks.mjs";
+import { codeOf, Element, empty, exchange, fill, finish, LATE, mark, ownerOf } from "./threads-tasks.mjs";
 
 /** Another thread. */
 class Thread {
@@ -159,7 +159,7 @@ export async function threads(query) {
     /** This window awaits what a worker frees. */
     async awaited() {
       const held = takeTwo();
-      const element = two.allocAsync({ timeout: 5000 });
+      const element = two.allocAsync({ timeout: LATE });
       await first.run("free", held[0]);
       const isIt = (await element) === held[0];
       freeTwo(held);
@@ -183,7 +183,7 @@ export async function threads(query) {
       const held = takeTwo();
       const late = await second.run("allocWait", 20).catch(({ message }) => message);
       let isEarly = true;
-      const element = second.run("allocWait", 5000).then((value) => ({ value, isEarly }));
+      const element = second.run("allocWait", LATE).then((value) => ({ value, isEarly }));
       await sleep(50);
       isEarly = false;
       two.free(held[0]);
@@ -200,7 +200,7 @@ export async function threads(query) {
         const touching = tells ? 0 : setInterval(() => void worklet.run("touch", "few"), 10);
         await thread.run("cacheAll");
         const elements = new Set();
-        while (elements.size < few.maxNr) elements.add(await few.allocAsync({ timeout: 5000 }));
+        while (elements.size < few.maxNr) elements.add(await few.allocAsync({ timeout: LATE }));
         clearInterval(touching);
         for (const element of elements) few.free(element);
         got.push(elements.size);
@@ -240,17 +240,17 @@ export async function threads(query) {
       const held = takeTwo();
       const victims = await Promise.all([makeVictim(), makeVictim(), makeVictim(), makeVictim()]);
       const [waiting, ...spinning] = victims;
-      void waiting.victim.run("allocWait", 60_000);
-      const beats = words(1);
-      for (const { victim } of spinning) void victim.run("spin", beats);
-      while (Atomics.load(beats, 0) < 30_000) await sleep(1);
+      void waiting.victim.run("allocWait", 2 * LATE);
+      const beats = words(spinning.length);
+      for (const [at, { victim }] of spinning.entries()) void victim.run("spin", { beats, at });
+      while (beats.some((_, at) => Atomics.load(beats, at) < 10_000)) await sleep(1);
       const ids = victims.map(({ id }) => id);
       const living = ids.map((id) => codeOf(() => heap.reap(id)));
       for (const { victim } of victims) victim.terminate();
       // At once: some workers run on for seconds.
       const lists = ids.map((id, i) => (i === 0 ? reapSoon(id) : heap.reapAsync(id)));
       await Promise.all(lists);
-      const beat = Atomics.load(beats, 0);
+      const beat = String(beats);
       // The elements that the dead waiter would have got must not be lost.
       freeTwo(held);
       const reaped = (await Promise.all(lists)).flat();
@@ -258,12 +258,12 @@ export async function threads(query) {
       const had = reaped.filter(({ pool }) => pool === "many").length;
       const isAll = had >= 280 && had <= 303;
       for (const { pool, address } of reaped) (pool === "many" ? many : two).free(address);
-      const again = [await two.allocAsync({ timeout: 5000 }), await two.allocAsync({ timeout: 5000 })];
+      const again = [await two.allocAsync({ timeout: LATE }), await two.allocAsync({ timeout: LATE })];
       freeTwo(again);
       return {
         living,
         isAll,
-        isDead: Atomics.load(beats, 0) === beat,
+        isDead: String(beats) === beat,
         again: ids.map((id) => codeOf(() => heap.reap(id))),
         same: new Set([...held, ...again]).size,
       };
@@ -281,7 +281,7 @@ export async function threads(query) {
   const report = {};
   for (const [name, test] of Object.entries(tests)) {
     const begin = performance.now();
-    const tooLate = sleep(12_000).then(() => ({ error: "no end in 12 s" }));
+    const tooLate = sleep(LATE + 10_000).then(() => ({ error: "no end in time" }));
     const run = async () => ({ value: await test(), problems: heap.check(), outstanding: outstanding() });
     report[name] = await Promise.race([run().catch((error) => ({ error: `${error}\n${error.stack}` })), tooLate]);
     report[name].ms = Math.round(performance.now() - begin);

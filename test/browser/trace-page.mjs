@@ -13,10 +13,13 @@ for (let i = 0; i < 20; i++) frames.alloc();
 const held = Array.from({ length: 5 }, () => jobs.alloc());
 await jobs.allocAsync({ timeout: 30 }).catch(() => {});
 // The wait begins before the timer: however slow the page is, it lasts as long.
-const waiting = jobs.allocAsync({ timeout: 1000 });
+const waiting = jobs.allocAsync({ timeout: 60_000 });
 setTimeout(() => jobs.free(held[0]), 20);
 await waiting;
-await new Promise((resolve) => setTimeout(resolve, 100));
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+while (events.filter((each) => each === "wait jobs").length < 2) await sleep(10);
+// The other trace looks within the next ten milliseconds.
+await sleep(100);
 stop();
 stopTelling();
 const left = performance.getEntriesByType("measure").length;

@@ -107,7 +107,7 @@ describe.skipIf(isSkipped(browser))("a recording of Chromium's performance panel
       await rm(profile, { recursive: true, force: true, maxRetries: 5 });
       pages.close();
     }
-  }, 100_000);
+  });
 
   /** What the panel makes custom tracks of: the beginnings of measures with such a detail. */
   const entries = () =>

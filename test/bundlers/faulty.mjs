@@ -11,7 +11,7 @@ function spawnBullet() {
 }
 
 async function spawnLater() {
-  return bullets.allocAsync({ timeout: 1000 }); // allocAsync
+  return bullets.allocAsync({ timeout: 60_000 }); // allocAsync
 }
 
 function spawnMany(count) {

@@ -66,7 +66,10 @@ export function stateButPeak(heap: Heap, pool: Pool): unknown {
 }
 
 export const hasClosed = (pool: Pool): Promise<boolean> =>
-  Promise.race([pool.closed.then(() => true), new Promise<boolean>((resolve) => setTimeout(resolve, 500, false))]);
+  Promise.race([
+    pool.closed.then(() => true),
+    new Promise<boolean>((resolve) => setTimeout(resolve, 60_000, false).unref()),
+  ]);
 
 /** The bytes that a heap uses after a pool with an external backend has ended. */
 export function idle(heap: Heap): number {

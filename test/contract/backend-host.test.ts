@@ -339,13 +339,13 @@ describe.each(builds)("an external backend: $name", (build) => {
     const held = take(pool, 3);
     const order: number[] = [];
     const waiters = [0, 1, 2, 3].map((i) =>
-      pool.allocAsync({ timeout: 2000 }).then((element) => {
+      pool.allocAsync({ timeout: 60_000 }).then((element) => {
         order.push(i);
         return element;
       }),
     );
     const bulk = new Uint32Array(3);
-    const last = pool.allocBulkAsync(bulk, { timeout: 5000 });
+    const last = pool.allocBulkAsync(bulk, { timeout: 60_000 });
     freeAll(pool, held);
     for (const waiter of waiters) pool.free(await waiter);
     expect(order).toEqual([0, 1, 2, 3]);
@@ -368,7 +368,7 @@ describe.each(builds)("an external backend: $name", (build) => {
     numbers.onAlloc = () => 0;
     const held = drain(pool);
     expect(held.length).toBe(2);
-    const waiters = [pool.allocAsync({ timeout: 1000 }), pool.allocAsync({ timeout: 1000 })];
+    const waiters = [pool.allocAsync({ timeout: 60_000 }), pool.allocAsync({ timeout: 60_000 })];
     expect(pool.resize(3)).toBe(false);
     numbers.onAlloc = undefined;
     pool.resize(4);
@@ -409,7 +409,7 @@ describe.each(builds)("an external backend: $name", (build) => {
     expect(pool.prefill(4)).toBe(undefined);
     expect(pool.outstanding).toBe(5);
     const held = [ticket.alloc(), ticket.alloc()];
-    const later = pool.prefillAsync(5, { timeout: 2000 });
+    const later = pool.prefillAsync(5, { timeout: 60_000 });
     ticket.exit();
     const second = await later;
     expect([second.left, pool.outstanding]).toEqual([5, 7]);
@@ -457,6 +457,56 @@ describe.each(builds)("an external backend: $name", (build) => {
     freeAll(pool, held);
     pool.exit();
     numbers.expectHome();
+    expectSound(heap);
+  });
+
+  test("an element that the backend gives twice for one reserve is refused, and all go back", () => {
+    const heap = fixedHeap(build, MIB);
+    const numbers = new Numbers(50);
+    numbers.onAlloc = () => (numbers.asked === 8 ? [...numbers.out][2] : AS_EVER);
+    expect(codeOf(() => hosted(heap, numbers, 20))).toBe("ERR_BACKEND");
+    expect([numbers.asked, numbers.back.size]).toEqual([8, 7]);
+    numbers.expectHome();
+    expectSound(heap);
+  });
+
+  test("a reserve that maxNr leaves no room for asks the backend for nothing", () => {
+    const heap = fixedHeap(build, MIB);
+    const numbers = new Numbers(50);
+    const pool = hosted(heap, numbers, 2, { maxNr: 10 });
+    const held = take(pool, 10);
+    freeAll(pool, held.splice(9));
+    const { asked } = numbers;
+    expect(pool.currNr + pool.outstanding).toBe(10);
+    expect(pool.resize(5)).toBe(false);
+    expect(numbers.asked).toBe(asked);
+    freeAll(pool, held);
+    expect(pool.currNr).toBe(5);
+    pool.exit();
+    numbers.expectHome();
+    expectSound(heap);
+  });
+
+  test("large numbers, and thousands of them, are found again", () => {
+    const heap = fixedHeap(build, 4 * MIB);
+    let next = 2 ** 32;
+    const out = new Set<number>();
+    const backend = {
+      alloc: () => {
+        next -= 65_536 * 3 + 1;
+        if (next <= 0) next += 2 ** 32 - 1;
+        out.add(next);
+        return next;
+      },
+      free: (element: number) => void expect(out.delete(element)).toBe(true),
+    };
+    const pool = hosted(heap, backend, 1000);
+    const held = take(pool, 5000);
+    expect(new Set(held)).toEqual(new Set([...out].filter((element) => held.includes(element))));
+    freeAll(pool, shuffle(held, random(1)));
+    expect([out.size, pool.currNr]).toEqual([1000, 1000]);
+    pool.exit();
+    expect(out.size).toBe(0);
     expectSound(heap);
   });
 });

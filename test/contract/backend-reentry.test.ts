@@ -202,4 +202,33 @@ describe.each(builds)("a backend that uses its pool: $name", (build) => {
     expect(usedAfterTrim(heap)).toBe(before);
     expectSound(heap);
   });
+
+  test("free may make the reserve larger again: it keeps what the backend has not got back yet", () => {
+    const heap = fixedHeap(build, MIB);
+    const numbers = new Numbers(50);
+    const pool = hosted(heap, numbers, 40);
+    let frees = 0;
+    numbers.onFree = () => {
+      if (++frees === 10) expect(pool.resize(20)).toBe(true);
+    };
+    expect(pool.resize(0)).toBe(true);
+    expect([frees, pool.minNr, pool.currNr, numbers.out.size, numbers.asked]).toEqual([20, 20, 20, 20, 40]);
+    pool.exit();
+    numbers.expectHome();
+    expectSound(heap);
+  });
+
+  test("alloc may close the pool while create or resize fills the reserve", () => {
+    const heap = fixedHeap(build, MIB);
+    const numbers = new Numbers(50);
+    const pool = hosted(heap, numbers, 3);
+    numbers.onAlloc = () => {
+      if (numbers.asked === 10) pool.exit();
+      return AS_EVER;
+    };
+    expect(codeOf(() => pool.resize(20))).toBe("ERR_CLOSED");
+    expect(numbers.asked).toBe(10);
+    numbers.expectHome();
+    expectSound(heap);
+  });
 });

@@ -1,14 +1,22 @@
 /** Debug heaps: what they find, and what they say of it. Each fault is planted on purpose. */
+import { MessageChannel } from "node:worker_threads";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { tag, traceOf } from "../../src/debug.ts";
+import { holdings, leakReport } from "../../src/inspect.ts";
+import { expose } from "../../src/inspector.ts";
+import { TAG, type Message } from "../../src/inspector/protocol.ts";
 import {
+  attach,
   createHeap,
   createSharedHeap,
   f32,
   struct,
+  type AttachHeapOptions,
   type DamageReport,
   type DebugOptions,
   type Heap,
+  type HeapHandle,
+  type SharedPool,
 } from "../../src/index.ts";
 
 const builds = [
@@ -212,12 +220,12 @@ describe.each(builds)("a $name debug heap", ({ heap: make }) => {
     const { heap } = start();
     const pool = heap.create({ size: 16, minNr: 0, maxNr: 2 });
     const [a, b] = [pool.alloc(), pool.alloc()];
-    const waits = pool.allocAsync({ timeout: 5000 });
+    const waits = pool.allocAsync({ timeout: 60_000 });
     pool.free(a);
     expect(await waits).toBe(a);
     pool.free(b);
     const bulk = new Uint32Array(1);
-    await pool.allocBulkAsync(bulk, { timeout: 5000 });
+    await pool.allocBulkAsync(bulk, { timeout: 60_000 });
     expect(bulk[0]).toBe(b);
     expect(heap.check()).toEqual([]);
   });
@@ -251,6 +259,78 @@ describe.each(builds)("a $name debug heap", ({ heap: make }) => {
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  test("says for how long an element has been held, by the clock, and knows no time before it is told", () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: 2e12 });
+    try {
+      const { heap, pool } = start();
+      const of = (at: number) => [...holdings(pool)].find(({ address }) => address === at)?.heldMs;
+      const at = pool.alloc();
+      expect(traceOf(heap, at)).toMatchObject({ allocTime: 2e12 });
+      vi.setSystemTime(2e12 + 3249);
+      const other = pool.alloc();
+      expect([of(at), of(other)]).toEqual([3249, 0]);
+      expect(`${leakReport(heap)}`).toMatch(/^outstanding: 2 .*\n.* held for .*\n +nodes +1 +12 +0 +3\.2 s /);
+      pool.free(at);
+      expect(traceOf(heap, at)).toMatchObject({ isLive: false, allocTime: 2e12 });
+      // A clock that is set back.
+      vi.setSystemTime(1e12);
+      expect(of(other)).toBe(0);
+      (heap.core as unknown as { debug_clock(ms: number): void }).debug_clock(NaN);
+      const silent = heap.core.mempool_alloc([...heap.context.pools][0]!.handle);
+      expect([traceOf(heap, silent)!.allocTime, of(silent)]).toEqual([undefined, undefined]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("a call that has waited holds its element from when it got it, whatever gave it", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: 2e12 });
+    try {
+      const { heap } = start();
+      const pool = heap.create({ size: 16, minNr: 0, maxNr: 1 });
+      const at = pool.alloc();
+      const waits = pool.allocAsync({ timeout: 5000 });
+      vi.setSystemTime(2e12 + 60_000);
+      // As by code that tells no time.
+      const { handle } = [...heap.context.pools].find(({ front }) => front === pool)!;
+      heap.core.mempool_free(handle, at);
+      heap.trim();
+      expect(traceOf(heap, await waits)).toMatchObject({ isLive: true, allocTime: 2e12 + 60_000 });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("tells a page of its heap where an element was allocated, and for how long it has been held", async () => {
+    const { heap, pool } = start();
+    const at = pool.alloc();
+    const { port1, port2 } = new MessageChannel();
+    const stop = expose(heap, { channel: port1 });
+    const said: Message[] = [];
+    const answers = new Promise<void>((resolve) => {
+      port2.on("message", (message: Message) => {
+        said.push(message);
+        if (message.type === "element" && message.address === 8) resolve();
+        if (message.type !== "map" || said.length > 1) return;
+        const { program } = message;
+        pool.free(other);
+        for (const address of [at, other, 8]) port2.postMessage({ tag: TAG, type: "ask", program, address });
+      });
+    });
+    const other = pool.alloc();
+    port2.postMessage({ tag: TAG, type: "look", since: 0 });
+    await answers;
+    stop();
+    port2.close();
+    const elements = said.filter((message) => message.type === "element");
+    expect(elements.map(({ address, site }) => [address, site && lineOf(site) > 0])).toEqual([
+      [at, true],
+      [other, undefined],
+      [8, undefined],
+    ]);
+    expect(elements.map(({ heldMs }) => heldMs !== undefined && heldMs >= 0)).toEqual([true, false, false]);
   });
 
   test("walks its outstanding elements", () => {
@@ -296,4 +376,91 @@ test.each([
 ])("createHeap({ debug: %j }) is refused", (debug, message) => {
   expect(() => createHeap({ debug: debug as never })).toThrow(/ERR_INVALID_ARGUMENT/);
   if (message.includes("debug.")) expect(() => createHeap({ debug: debug as never })).toThrow(message);
+});
+
+const refusal = (call: () => unknown): string => {
+  try {
+    call();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return "none";
+};
+
+describe("attach", () => {
+  const found: DamageReport[] = [];
+  const onDamage = (report: DamageReport) => void found.push(report);
+  afterEach(() => void found.splice(0));
+  let names = 0;
+  /** What share() gave, as it comes to another thread. */
+  const posted = <T extends { heap: HeapHandle } | HeapHandle>(shared: T, id = `debugged ${names++}`): T =>
+    "heap" in shared ? { ...shared, heap: { ...shared.heap, id } } : { ...shared, id };
+  test.each(["heap", "pool", "queue"])("of a %s takes what this thread does on a debug heap", (what) => {
+    const heap = createSharedHeap({ debug: { onDamage: () => expect.fail("in the other thread") } });
+    const pool = heap.create({ size: 24, minNr: 2, name: "nodes" }) as SharedPool;
+    const queue = heap.createQueue({ capacity: 2 });
+    const id = `debugged ${names++}`;
+    const options = { debug: { onDamage, stacks: false } };
+    if (what === "heap") attach(posted(heap.share(), id), options);
+    else if (what === "queue") attach(posted(queue.share(), id), options);
+    const there = attach(posted(pool.share(), id), what === "pool" ? options : undefined);
+    tag(there.heap, "there");
+    const at = there.alloc();
+    heap.u8[at + 24] = 1;
+    there.free(at);
+    expect(found).toMatchObject([{ kind: "overrun", address: at, trace: { allocThread: 1, allocSite: "[there]" } }]);
+    there.heap.detach();
+  });
+
+  test("again, with other options, changes what this thread does", () => {
+    vi.useFakeTimers();
+    try {
+      const heap = createSharedHeap({ debug: true });
+      const pool = heap.create({ size: 24, minNr: 2, name: "nodes" }) as SharedPool;
+      const shared = posted(pool.share());
+      const there = attach(shared, { debug: { onDamage, everyMs: 1000 } });
+      heap.u8[there.alloc() + 24] = 1;
+      vi.advanceTimersByTime(1000);
+      expect(found).toHaveLength(1);
+      const later: DamageReport[] = [];
+      expect(attach(shared, { debug: { onDamage: (report) => void later.push(report), everyMs: 5000 } })).toBe(there);
+      heap.u8[there.alloc() + 24] = 1;
+      vi.advanceTimersByTime(4000);
+      expect(later).toEqual([]);
+      vi.advanceTimersByTime(1000);
+      expect([found.length, later.length]).toEqual([1, 1]);
+      expect(attach(shared)).toBe(there);
+      there.heap.detach();
+      vi.advanceTimersByTime(10_000);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("refuses options for a heap that is no debug heap, and wrong ones, and then has not joined", () => {
+    const usual = createSharedHeap();
+    const pool = usual.create({ size: 24, minNr: 2 }) as SharedPool;
+    const none = /^ERR_INVALID_ARGUMENT: attach: debug is for a debug heap, and this heap is none/;
+    for (const debug of [true, {}, { stacks: false }]) {
+      expect(refusal(() => attach(posted(pool.share()), { debug }))).toMatch(none);
+      expect(refusal(() => attach(usual.share(), { debug }))).toMatch(none);
+    }
+    const heap = createSharedHeap({ debug: { sample: 10 } });
+    const wrong: [unknown, RegExp][] = [
+      [{ sample: 5 }, /attach: debug\.sample is for the heap's maker/],
+      [{ stack: true }, /attach: debug: unknown option "stack"/],
+      [{ everyMs: 0 }, /attach: debug\.everyMs must be an integer/],
+      [1, /attach: debug must be a boolean or an object, got 1/],
+    ];
+    for (const [debug, message] of wrong) {
+      const options = { debug } as AttachHeapOptions;
+      expect(refusal(() => attach(posted(heap.share()), options))).toMatch(message);
+      expect(refusal(() => attach(heap.share(), options))).toMatch(message);
+    }
+    expect([usual, heap].map(({ core }) => core.heap_thread_count())).toEqual([1, 1]);
+    const there = attach(posted(heap.share()), { debug: true });
+    expect(there.threadId).toBe(1);
+    there.detach();
+    attach(posted(usual.share()), { debug: false }).detach();
+  });
 });

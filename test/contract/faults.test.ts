@@ -263,7 +263,7 @@ describe.each(builds)("faults: $name", (build) => {
     await Promise.all(
       Array.from({ length: 6 }, async () => {
         for (let i = 0; i < 50; i++) {
-          const element = await pool.allocAsync({ timeout: 5000 });
+          const element = await pool.allocAsync({ timeout: 60_000 });
           if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
           pool.free(element);
           rounds++;

@@ -40,9 +40,26 @@ function all(ticket: Prefill): number[] {
 }
 
 describe.each(builds)("prefills: $name", (build) => {
+  test("one whose elements are all taken shares nothing with the next", () => {
+    const heap = fixedHeap(build, MIB);
+    const pool = poolOf(heap, 6);
+    const first = pool.prefill(3)!;
+    const taken = all(first);
+    const second = pool.prefill(3)!;
+    expect(first.alloc()).toBe(0);
+    first.exit();
+    expect([first.left, second.left, pool.outstanding]).toEqual([0, 3, 6]);
+    expectElements(heap, [...taken, ...all(second)], 64, 16);
+    freeAll(pool, [...pool.live()]);
+    expectSound(heap);
+  });
+
   test("users who take three elements one by one deadlock with three in reserve", async () => {
     const heap = fixedHeap(build, MIB);
     const pool = poolOf(heap, 3);
+    let left = 3;
+    let end: () => void;
+    const haveEnded = new Promise<void>((resolve) => (end = resolve));
     const users = Array.from({ length: 3 }, async () => {
       const held: number[] = [];
       try {
@@ -52,10 +69,11 @@ describe.each(builds)("prefills: $name", (build) => {
         }
         return "served";
       } catch (error) {
-        // a user gives up only when all do, so that none is served by another's giving up
-        await sleep(100);
         return (error as { code: string }).code;
       } finally {
+        // a user gives up only when all do, so that none is served by another's giving up
+        if (--left === 0) end();
+        await haveEnded;
         freeAll(pool, held);
       }
     });
@@ -71,7 +89,7 @@ describe.each(builds)("prefills: $name", (build) => {
     await Promise.all(
       served.map(async (_, user) => {
         for (let round = 0; round < 20; round++) {
-          using ticket = await pool.prefillAsync(3, { timeout: 5000 });
+          using ticket = await pool.prefillAsync(3, { timeout: 60_000 });
           const held = all(ticket);
           expect(new Set(held).size).toBe(3);
           if (round % 5 === 0) await sleep(1);
@@ -275,7 +293,7 @@ describe.each(builds)("prefills: $name", (build) => {
     expect(pool.prefill(4)).toBe(undefined);
     for (let round = 0; round < 500; round++) {
       const ticket = pool.prefill(3)!;
-      const later = pool.prefillAsync(3, { timeout: 2000 });
+      const later = pool.prefillAsync(3, { timeout: 60_000 });
       const held = all(ticket);
       expect(pool.prefill(1)).toBe(undefined);
       freeAll(pool, held);
@@ -347,7 +365,7 @@ test("threads that need three elements each progress with prefillWait and three 
         const there = attach(shared);
         let round = 0;
         for (; round < 100; round++) {
-          const ticket = there.prefillWait(3, { timeout: 10_000 });
+          const ticket = there.prefillWait(3, { timeout: 60_000 });
           const held = [ticket.alloc(), ticket.alloc(), ticket.alloc()];
           if (new Set(held).size !== 3 || held.includes(0)) throw new Error("not three");
           for (const address of held) there.free(address);

@@ -25,16 +25,24 @@ describe.each(shared)("queue: $name", (build) => {
     const next = random(capacity);
     const model: number[] = [];
     let made = 0;
+    const seen: unknown[] = [];
+    const wanted: unknown[] = [];
     for (let i = 0; i < 5000; i++) {
       const queue = queues[Math.floor(next() * 2)]!;
       // Fills it and empties it, again and again.
       if (next() < (i % 1000 < 500 ? 0.7 : 0.3)) {
         const address = 2 ** 32 - 1 - made++;
-        expect(queue.push(address)).toBe(model.length < capacity);
+        seen.push(queue.push(address));
+        wanted.push(model.length < capacity);
         if (model.length < capacity) model.push(address);
-      } else expect(queue.pop()).toBe(model.shift() ?? 0);
-      expect(queue.size).toBe(model.length);
+      } else {
+        seen.push(queue.pop());
+        wanted.push(model.shift() ?? 0);
+      }
+      seen.push(queue.size);
+      wanted.push(model.length);
     }
+    expect(seen).toEqual(wanted);
     for (const address of model) expect([queues[0]!.has(address), queues[1]!.pop()]).toEqual([true, address]);
     expect(queues[1]!.has(model[0] ?? 7)).toBe(false);
     expectSound(heap);

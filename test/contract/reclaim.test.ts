@@ -14,11 +14,14 @@ import {
   PAGE,
   stateOf,
   take,
+  usedAfterTrim,
 } from "./helpers.ts";
 
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-/** Longer than a watermark's delay. */
-const told = () => sleep(120);
+/** Some looks of a watermark: Node runs timers of one duration, here of 20 ms, in the order in which they were set. */
+async function told(): Promise<void> {
+  for (let i = 0; i < 3; i++) await sleep(20);
+}
 
 const stops: (() => void)[] = [];
 // Not after each: some tests run beside others.
@@ -298,6 +301,42 @@ describe.each(builds)("shrinkers: $name", (build) => {
 });
 
 describe.each(builds)("trim: $name", (build) => {
+  test("trim takes back what the magazines of many pools have grown into", () => {
+    const heap = fixedHeap(build, 4 * MIB);
+    const pools = Array.from({ length: 30 }, () => create({ heap, size: 32, minNr: 0 }));
+    for (const pool of pools) pool.free(pool.alloc());
+    const before = usedAfterTrim(heap);
+    const many = new Uint32Array(600);
+    for (const pool of pools) {
+      expect(pool.allocBulk(many)).toBe(true);
+      pool.freeBulk(many);
+    }
+    expect(usedAfterTrim(heap)).toBe(before);
+    for (const pool of pools) {
+      // The gates of the shorter magazines fit them.
+      expect(pool.allocBulk(many)).toBe(true);
+      pool.freeBulk(many);
+      pool.exit();
+    }
+    expectSound(heap);
+  });
+
+  test("allocs get the last page, also those that magazines have grown into", () => {
+    const heap = fixedHeap(build, MIB);
+    const [pool, ...others] = Array.from({ length: 5 }, () => create({ heap, size: 16, minNr: 0 }));
+    const before = usedAfterTrim(heap);
+    const many = new Uint32Array(600);
+    for (const other of others) {
+      expect(other.allocBulk(many)).toBe(true);
+      other.freeBulk(many);
+    }
+    drain(pool!);
+    // A slab of such elements has one page.
+    expect(heap.stats().free).toBe(0);
+    expect(pool!.stats().slabBytes).toBe(heap.stats().bytes - before);
+    expectSound(heap);
+  });
+
   test("returns the number of bytes that the caches held", () => {
     const heap = fixedHeap(build, 4 * MIB);
     const pool = create({ heap, size: 1000, minNr: 2 });

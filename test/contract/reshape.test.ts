@@ -402,7 +402,7 @@ describe.each(builds)("reshape: $name", (build) => {
     const heap = fixedHeap(build, MIB);
     const pool = poolOf(heap, 64, 2, { maxNr: 2 });
     const old = take(pool, 2);
-    const waiters = Array.from({ length: 4 }, () => pool.allocAsync({ timeout: 2000 }));
+    const waiters = Array.from({ length: 4 }, () => pool.allocAsync({ timeout: 60_000 }));
     pool.reshape(200);
     freeAll(pool, old);
     for (const waiter of waiters) {

@@ -249,11 +249,11 @@ describe.each(builds)("rules: $name", (build) => {
       const pool = poolOf(heap, EACH);
       const bulk = await together(HOLDERS, async () => {
         const out = new Uint32Array(EACH);
-        await pool.allocBulkAsync(out, { timeout: 20_000 });
+        await pool.allocBulkAsync(out, { timeout: 60_000 });
         pool.freeBulk(out);
       });
       const tickets = await together(HOLDERS, async () => {
-        const ticket = await pool.prefillAsync(EACH, { timeout: 20_000 });
+        const ticket = await pool.prefillAsync(EACH, { timeout: 60_000 });
         while (ticket.left > 0) pool.free(ticket.alloc());
       });
       expect([...bulk, ...tickets]).toEqual([...done, ...done]);

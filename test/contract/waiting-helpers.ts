@@ -1,13 +1,14 @@
 /** Promises of waiters, for tests: their results, their errors and their order. */
 import { expect, vi } from "vitest";
 import { create, MempoolError, type Heap, type Pool } from "../../src/index.ts";
+import { LATE } from "../threads/helpers.ts";
 import { contextOf, drain, expectSound, freeAll } from "./helpers.ts";
 
 /** The result of a promise, which must settle soon. */
 export async function soon<T>(promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("still waiting after 1.5 s")), 1500);
+    timer = setTimeout(() => reject(new Error(`still waiting after ${LATE} ms`)), LATE);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

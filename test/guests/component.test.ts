@@ -65,7 +65,7 @@ describe.skipIf(!isHere && !inCi).each(["malloc", "arena"])("a component on %s",
     component = await compile(kind);
   });
 
-  test("runs in JavaScript by jco, and keeps no memory from call to call", { timeout: 120_000 }, async () => {
+  test("runs in JavaScript by jco, and keeps no memory from call to call", { timeout: 600_000 }, async () => {
     const { transpileBytes } = await load<Transpiler>(join(packages, "index.js"));
     const folder = join(out, kind);
     const { files } = await transpileBytes(component, { name: "text", outDir: folder });
@@ -90,7 +90,7 @@ describe.skipIf(!isHere && !inCi).each(["malloc", "arena"])("a component on %s",
     expect(round()).toBe(before);
   });
 
-  test("runs in wasmtime", { timeout: 120_000 }, () => {
+  test("runs in wasmtime", { timeout: 600_000 }, () => {
     const program = `
 import sys
 sys.path.insert(0, ${JSON.stringify(wasmtime)})

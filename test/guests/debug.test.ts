@@ -31,6 +31,13 @@ leak: 24 bytes
     ]);
   });
 
+  test.skipIf(missing)("with a clock it tells for how long what is leaked has been held", () => {
+    const defines = ["-DMEMPOOL_DEBUG", "-DMEMPOOL_CLOCK=tick()"];
+    const path = build(`${short}-faulty-clock.wasm`, c, "faulty.c", ...defines, ...link(archives.debug));
+    const { output, end } = run(path);
+    expect([output.match(/^leak.*$/gm), end]).toEqual([Array(2).fill("leak: 24 bytes, held for 3200 ms"), 0]);
+  });
+
   test.skipIf(missing)("the same source links the other archive, which tells of the second free alone", () => {
     const path = build(`${short}-faulty.wasm`, c, "faulty.c", ...link(archives.pools));
     const { output, end } = run(path);

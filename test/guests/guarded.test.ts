@@ -13,7 +13,7 @@ const engines = [...own, ...others].filter((path) => existsSync(path));
 
 test.skipIf(engines.length === 0 && process.env["CI"] === undefined)(
   "a guest that overwrites all of its memory breaks no pool and no block",
-  { timeout: 120_000 },
+  { timeout: 600_000 },
   () => {
     expect(engines.length).toBeGreaterThan(0);
     for (const engine of engines) {

@@ -59,7 +59,7 @@ describe.skipIf(emscriptenMissing)("emscripten's AddressSanitizer", () => {
     const program = build("planted.js", command, "planted.c", ...options);
     await expectTool("ASan", "programs/planted.c", async (args) => {
       const all = ["--no-experimental-fetch", program, ...args];
-      const { stderr } = spawnSync(process.execPath, all, { env: environment, encoding: "utf8", timeout: 60_000 });
+      const { stderr } = spawnSync(process.execPath, all, { env: environment, encoding: "utf8", timeout: 300_000 });
       const kind = /^SUMMARY: AddressSanitizer: (?:\d+ byte\(s\) )?([a-z-]+)/m.exec(stderr)?.[1];
       return { kind, text: stderr };
     });

@@ -93,7 +93,7 @@ export function runEmscripten(path: string): string {
   const { stdout, stderr, status } = spawnSync(process.execPath, ["--no-experimental-fetch", path], {
     env: environment,
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 300_000,
   });
   if (status !== 0) throw new Error(`${path} ended with ${status}:\n${stdout}${stderr.slice(-2000)}`);
   return stdout;

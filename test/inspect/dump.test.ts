@@ -58,7 +58,8 @@ describe.each(builds)("dump: $name", (build) => {
     const heap = fixedHeap(build, MIB);
     const pool = create({ heap, size: 16, minNr: 1, name: "bios" });
     take(pool, 3);
-    const debug = { traceOf: (address: number) => ({ allocSite: `a.js:${address % 2}:1`, allocSequence: 15 }) };
+    const known = { isLive: true, generation: 1, allocSequence: 15 };
+    const debug = { traceOf: (address: number) => ({ ...known, allocSite: `a.js:${address % 2}:1` }) };
     (heap.context as unknown as { debug: unknown }).debug = debug;
     const image = readDump(dump(heap));
     expect(image.leakReport().groups).toMatchObject([{ site: "a.js:0:1", count: 3, since: 15, pool: "bios" }]);

@@ -7,7 +7,8 @@ import { codeOf, expectSound, fixedHeap, freeAll, hex, MIB, take } from "../cont
 import { Thread } from "../threads/helpers.ts";
 
 /** Has the heap tell of its elements as a debug heap does. */
-function debugHeap(heap: Heap, traceOf: (address: number) => { allocSite: string; allocSequence: number }): void {
+function debugHeap(heap: Heap, told: (address: number) => { allocSite: string; allocSequence: number }): void {
+  const traceOf = (address: number) => ({ isLive: true, generation: 1, ...told(address) });
   (heap.context as unknown as { debug: unknown }).debug = { traceOf };
 }
 

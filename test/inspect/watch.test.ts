@@ -254,7 +254,7 @@ test("a growth is on the performance timeline, as a track, and in the diagnostic
   const heap: Heap = createHeap({ initial: 262_144 });
   const stop = trace(heap, { everyMs: 1 });
   take(heap.create({ size: 65_536, minNr: 0 }), 10);
-  await vi.waitFor(() => expect(entries.some(({ name }) => name.startsWith("grows by "))).toBe(true));
+  await vi.waitFor(() => expect(entries.some(({ name }) => name.startsWith("grows by "))).toBe(true), 60_000);
   stop();
   observer.disconnect();
   diagnostics.unsubscribe("wasm-mempool", subscriber);

@@ -15,7 +15,7 @@ const RUNS = Number(process.env["MODEL_RUNS"] ?? 50);
 const SEED = process.env["MODEL_SEED"];
 
 describe.each(builds)("model: $name", (build) => {
-  test("a heap behaves as the model does", { timeout: 60_000 + RUNS * 1000 }, async () => {
+  test("a heap behaves as the model does", { timeout: 400_000 + RUNS * 1000 }, async () => {
     await fc.assert(
       fc.asyncProperty(worlds, commands, async (world, list) => {
         const model = new Model(build, world);

@@ -77,7 +77,7 @@ describe.each(guests)("$name", ({ takesAll, available, compile }) => {
   let module: WebAssembly.Module;
   beforeAll(async () => {
     if (!missing) module = new WebAssembly.Module((await compile()) as Uint8Array<ArrayBuffer>);
-  }, 600_000);
+  });
 
   test.skipIf(missing)("a heap in the guest's first block is safe", () => {
     const memory = newMemory();

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
+import { tag } from "../../src/debug.ts";
 import { createHeap, createSharedHeap, type Heap } from "../../src/index.ts";
 import { dump } from "../../src/inspect.ts";
 
@@ -50,7 +51,7 @@ test("a dump: the table, the map, what is outstanding, and that the heap is soun
     expect([status, err]).toEqual([0, ""]);
     expect(out).toContain(`${path}: a heap of ${heap.memory.buffer instanceof ArrayBuffer ? "one thread" : "several"}`);
     expect(out).toContain(heap.table());
-    expect(out).toMatch(/\n {9}0x0 {2}#+a+/);
+    expect(out).toMatch(/\n {9}0x0 {2}\.*#+a+/);
     expect(out).toMatch(/outstanding: 700 elements, 70000 bytes\n.*\n {2}bios {4}700 {2}70000 {7}0 {2}0x/);
     expect(out).toMatch(/check: the heap is sound\n$/);
     expect(out).not.toContain("\x1b");
@@ -60,6 +61,23 @@ test("a dump: the table, the map, what is outstanding, and that the heap is soun
     expect(run(["inspect", "-"], { input: readFileSync(path) })[1]).toContain(body);
     expect(run(["inspect", "--all", path])[1]).toContain(heap.table({ all: true }));
   }
+});
+
+test("a dump of a debug heap says where its elements were allocated, and for how long they had been held", () => {
+  const heap = createHeap({ debug: { stacks: false } });
+  const pool = heap.create({ size: 100, minNr: 2, name: "bios" });
+  vi.useFakeTimers({ toFake: ["Date"], now: 1e12 });
+  tag(heap, "level 1");
+  pool.alloc();
+  vi.setSystemTime(1e12 + 3200);
+  const path = file("debug.dump", dump(heap));
+  vi.useRealTimers();
+  expect(run(["inspect", path])[1]).toMatch(
+    /held for {2}since {2}allocated at {2}addresses\n {2}bios {6}1 {4}100 {7}0 {5}3\.2 s {6}1 {2}\[level 1\] {5}0x/,
+  );
+  expect(JSON.parse(run(["inspect", "--json", path])[1])).toMatchObject({
+    outstanding: { groups: [{ site: "[level 1]", since: 1, heldMs: 3200 }] },
+  });
 });
 
 test("colours on request, and not against NO_COLOR", () => {

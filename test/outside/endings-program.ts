@@ -9,7 +9,7 @@ import { build } from "esbuild";
 import type { Cell } from "./endings-run.ts";
 import type { Ending } from "./endings-table.ts";
 
-const TIMEOUT_MS = 150_000;
+const TIMEOUT_MS = 400_000;
 
 export async function runProgram(
   path: string,

@@ -43,7 +43,13 @@ export const cellsOf = (exist: readonly Ending[]): { row: Row; ending: Ending }[
     rows.filter((row) => row.endings?.includes(ending) ?? true).map((row) => ({ row, ending })),
   );
 
-async function runCell(row: Row, ending: Ending, make: (ending: Ending) => Owner): Promise<Cell> {
+/** `wait`: says what the cell waits for. */
+async function runCell(
+  row: Row,
+  ending: Ending,
+  make: (ending: Ending) => Owner,
+  wait: (what: string) => void,
+): Promise<Cell> {
   const heap = createSharedHeap({ initial: 2 ** 20, maximum: 2 ** 22 });
   const pool = heap.create({ size: 64, minNr: 4, maxNr: SIZE, name: "pool" });
   const hosted = heap.create({ size: 64, minNr: 1, backend, name: "hosted" });
@@ -70,6 +76,7 @@ async function runCell(row: Row, ending: Ending, make: (ending: Ending) => Owner
   if (isFirst) watch();
   const ask = { owned: row.owned, ending, ...shares, given, control };
   owner.order(ask);
+  wait("the worker's answer");
   const { told, shared } = await owner.ready;
   if (!isFirst) watch();
   const { theirs } = here;
@@ -80,6 +87,7 @@ async function runCell(row: Row, ending: Ending, make: (ending: Ending) => Owner
     Atomics.store(control, 0, 1);
     Atomics.notify(control, 0);
   }
+  wait("the reap");
   const list = await reaped;
   const pools = [pool, hosted, ...theirs];
   const count = () => pools.reduce((sum, each) => sum + each.outstanding, 0);
@@ -126,12 +134,17 @@ export async function runCells(exist: readonly Ending[], make: (ending: Ending) 
       const { row, ending } = cell;
       const fail = (error: Error): Cell => ({ owned: row.owned, ending, error: `${error}\n${error.stack}` });
       // A browser may refuse a worker of a new frame: then make another.
-      for (let tries = 3; tries; tries--) {
+      for (let tries = 10; tries; tries--) {
+        let awaited = "";
         const tooLate = new Promise<Cell>((resolve) => {
-          const timer: unknown = setTimeout(resolve, 20_000, { owned: row.owned, ending, error: "no end in 20 s" });
+          const late = () => resolve({ owned: row.owned, ending, error: `a minute was too short for ${awaited}` });
+          const timer: unknown = setTimeout(late, 60_000);
           (timer as { unref?(): void }).unref?.();
         });
-        const done = await Promise.race([runCell(row, ending, make).catch(fail), tooLate]);
+        const done = await Promise.race([
+          runCell(row, ending, make, (what) => void (awaited = what)).catch(fail),
+          tooLate,
+        ]);
         if (tries > 1 && done.error?.includes("the worker did not load")) continue;
         seen.push(done);
         break;

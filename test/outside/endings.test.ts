@@ -9,7 +9,7 @@ const exist: readonly Ending[] = ["detach", "return", "throw", "reject", "exit",
 let seen: readonly Cell[];
 beforeAll(async () => {
   seen = await runProgram(process.execPath, [], exist);
-}, 180_000);
+});
 
 describe.each(exist)("a thread that ends by %s", (ending) => {
   const ofEnding = cellsOf([ending]);

@@ -109,7 +109,7 @@ describe.each(kinds)("$name, shared: $shared", ({ fake, shared }) => {
     restore!();
     restore = undefined;
     // searches the backend again by the current timers
-    const second = pool.allocAsync({ timeout: 10_000 });
+    const second = pool.allocAsync({ timeout: 60_000 });
     second.catch(() => {});
     has = true;
     expect(await waiter).toBe(7);

@@ -272,20 +272,25 @@ describe.each(kinds)("many waiters: $name", ({ shared }) => {
     }
   });
 
-  test("thirty thousand waiters time out in linear time", async () => {
+  test("sixteen thousand waiters time out in linear time", async () => {
     const heap = heapOf(shared, 4 * MIB);
     const pool = heap.create({ size: 64, minNr: 1, maxNr: 1 });
     const held = pool.alloc();
-    let few = 0;
-    for (const count of [4_000, 32_000]) {
+    async function time(count: number): Promise<number> {
       const began = process.cpuUsage();
       const waiters = Array.from({ length: count }, (_, i) => pool.allocAsync({ timeout: 10 + (i % 5) }));
       expect(await settled(waiters)).toBe(0);
       const { user, system } = process.cpuUsage(began);
-      if (few === 0) few = user + system;
-      else expect((user + system) / few).toBeLessThan(FACTOR);
+      return user + system;
     }
-    expect(pool.stats()).toMatchObject({ timeouts: 36_000, failures: 0 });
+    let rounds = 0;
+    for (let factor = Infinity; factor >= FACTOR;) {
+      // The machine may be busy.
+      expect(rounds++, `${factor}`).toBeLessThan(4);
+      const few = await time(2_000);
+      factor = (await time(16_000)) / few;
+    }
+    expect(pool.stats()).toMatchObject({ timeouts: 18_000 * rounds, failures: 0 });
     pool.free(held);
     expectSound(heap);
   });
@@ -391,7 +396,7 @@ describe("blocking a thread", () => {
     const held = pool.alloc();
     const thread = new Thread();
     const freed = thread.run(({ attach }, shared, address) => attach(shared).free(address), pool.share(), held);
-    expect(pool.allocWait({ timeout: 10_000 })).toBe(held);
+    expect(pool.allocWait({ timeout: 60_000 })).toBe(held);
     await freed;
     pool.free(held);
     expectSound(heap);

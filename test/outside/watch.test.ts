@@ -115,7 +115,7 @@ async function outputOf(program: string, ...flags: string[]): Promise<string> {
   const args = [...flags, "--input-type=module", "--eval", code];
   const { stdout } = await promisify(execFile)(process.execPath, args, {
     cwd: fileURLToPath(new URL(".", import.meta.url)),
-    timeout: 50_000,
+    timeout: 200_000,
   });
   return stdout.trim();
 }

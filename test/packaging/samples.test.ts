@@ -39,7 +39,7 @@ describe("runs", () => {
       const file = join(folder, `sample-${i}.${language === "ts" ? "ts" : "mjs"}`);
       await writeFile(file, code);
       const run = promisify(execFile);
-      const { stdout } = await run(process.execPath, ["--import", "tsx", file], { cwd: root, timeout: 30_000 });
+      const { stdout } = await run(process.execPath, ["--import", "tsx", file], { cwd: root, timeout: 200_000 });
       const printed = stdout.split("\n");
       // In their order; what is behind a colon says why.
       for (const [, comment] of code.matchAll(

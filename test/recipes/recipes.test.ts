@@ -138,7 +138,7 @@ async function shown(folder: string, line: string, port: number): Promise<string
   for (const stream of [server.stdout!, server.stderr!]) stream.on("data", (chunk) => (said += chunk));
   const proxy = new Pages<string>((request, response) => void forward(port, request, response));
   try {
-    for (let ready = false, i = 0; !ready && i < 300; i++) {
+    for (let ready = false, i = 0; !ready && i < 1200; i++) {
       if (server.exitCode !== null) throw new Error(`${line} ended with ${server.exitCode}:\n${said}`);
       ready = await fetch(`http://localhost:${port}/`).then(
         ({ ok }) => ok,
@@ -146,7 +146,7 @@ async function shown(folder: string, line: string, port: number): Promise<string
       );
       if (!ready) await sleep(100);
     }
-    return await proxy.open(chromium, 60_000).catch((error: unknown) => {
+    return await proxy.open(chromium).catch((error: unknown) => {
       throw new Error(`${line}: ${String(error)}\n${said}`);
     });
   } finally {
@@ -158,32 +158,28 @@ async function shown(folder: string, line: string, port: number): Promise<string
 const needs = (line: string): string => line.replace(/^npx /, "").split(" ")[0]!;
 const isThere = (name: string): boolean => path.split(delimiter).some((folder) => existsSync(join(folder, name)));
 
-test.each(recipes.map((recipe) => [recipe.page, recipe] as const))(
-  "%s",
-  { timeout: 240_000 },
-  async (_page, recipe) => {
-    const port = await freePort();
-    const folder = await folderOf(recipe, port);
-    expect(recipe.commands.length).toBeGreaterThan(0);
-    for (const { line, prints } of recipe.commands) {
-      // Without the tools of test/recipes, or a browser, a developer's run leaves these out; CI's fails.
-      if (!isThere(needs(line)) && !process.env["CI"]) continue;
-      if (isServer(line)) {
-        if (!isSkipped(chromium)) expect(await shown(folder, line, port), line).toBe(recipe.shows);
-        continue;
-      }
-      const [command, ...args] = line.replace(/^npx /, "").split(" ");
-      const { status, stdout, stderr } = spawnSync(command!, args, {
-        cwd: folder,
-        env,
-        encoding: "utf8",
-        timeout: 200_000,
-      });
-      expect(status, `${line}\n${stdout}\n${stderr}`).toBe(0);
-      if (prints !== undefined) expect(stdout).toBe(prints);
+test.each(recipes.map((recipe) => [recipe.page, recipe] as const))("%s", async (_page, recipe) => {
+  const port = await freePort();
+  const folder = await folderOf(recipe, port);
+  expect(recipe.commands.length).toBeGreaterThan(0);
+  for (const { line, prints } of recipe.commands) {
+    // Without the tools of test/recipes, or a browser, a developer's run leaves these out; CI's fails.
+    if (!isThere(needs(line)) && !process.env["CI"]) continue;
+    if (isServer(line)) {
+      if (!isSkipped(chromium)) expect(await shown(folder, line, port), line).toBe(recipe.shows);
+      continue;
     }
-  },
-);
+    const [command, ...args] = line.replace(/^npx /, "").split(" ");
+    const { status, stdout, stderr } = spawnSync(command!, args, {
+      cwd: folder,
+      env,
+      encoding: "utf8",
+      timeout: 400_000,
+    });
+    expect(status, `${line}\n${stdout}\n${stderr}`).toBe(0);
+    if (prints !== undefined) expect(stdout).toBe(prints);
+  }
+});
 
 test("each server of a recipe has a page to show", () => {
   for (const { page, commands, shows } of recipes) {

@@ -23,7 +23,8 @@ const runtimes: readonly { name: string; path: string; version: RegExp; args: re
 const seen = new Set<string>();
 
 test.each(runtimes)("$name", ({ path, version, args }) => {
-  const run = (...argv: string[]): string => execFileSync(path, argv, { cwd: here, encoding: "utf8", timeout: 30_000 });
+  const run = (...argv: string[]): string =>
+    execFileSync(path, argv, { cwd: here, encoding: "utf8", timeout: 200_000 });
   expect(run("--version")).toMatch(version);
   const elements = JSON.parse(run(...args, "main.mjs")) as Record<string, number>;
   expect(Object.keys(elements)).toEqual(["plain", "imported", "shared", "async"]);

@@ -16,6 +16,7 @@ import {
   need,
   results,
   setup,
+  trimThenAlloc,
   sound,
   usual,
   whole,
@@ -244,6 +245,8 @@ export const cases: readonly CoreCase[] = [
       return yield call("heap_trim");
     },
   ]),
+  usual("trim of a magazine that has grown", { grown: 24 }, [(a) => trimThenAlloc(a, 0), (b) => allocAndFree(b, 1)]),
+  usual("recall of a magazine that has grown", { grown: 24 }, [(a) => allocAndFree(a, 0), (b) => inLine(b, 1)]),
   usual(
     "join",
     { joined: 1 },

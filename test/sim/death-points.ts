@@ -125,8 +125,9 @@ export const deathPoints: readonly CoreCase[] = [
     { fatal: 0, mode: { preemptions: 1 } },
   ),
   usual(
+    // Each element has a slab of its own, and the pool keeps the other one.
     "death after handing over: the element's slab goes while another reaps",
-    { maxNr: 1, held: 1 },
+    { size: 4032, maxNr: 2, held: 1, kept: 1 },
     [
       freeForWaiter,
       heir,

@@ -15,6 +15,7 @@ import {
   results,
   setup,
   sound,
+  trimThenAlloc,
   usual,
   wait,
   type Context,
@@ -391,6 +392,9 @@ const owned: readonly CoreCase[] = [
       },
     },
   ),
+  usual("death in a trim of a magazine that has grown", { grown: 24 }, [(a) => trimThenAlloc(a, 0), heir], {
+    fatal: 0,
+  }),
   usual(
     "death with a pool of its own",
     {},

@@ -22,13 +22,14 @@ const NUMBERS = "a number for people, or a hint";
 
 const known: readonly Known[] = [
   { code: "store<u8>(state, cached);", within: "carve", reason: OWNER },
-  { code: "store<u8>(state, cached);", within: "changeStates", reason: OWNER },
+  { code: "store<u8>(state, cached);", within: "cacheOwn", reason: OWNER },
+  { code: "store<u8>(state, cached);", within: "changeMarked", reason: OWNER },
   { code: "store<u8>(state, byte ^ STATE_MARK);", reason: OWNER },
   { code: "store<u8>(load<u32>(at, 4), live);", reason: OWNER },
   { code: "store<u8>(load<u32>(round, 4), THREADS ? m.liveState : STATE_LIVE);", reason: OWNER },
   {
     code: "store<u8>(state, cached);",
-    within: "takeFree",
+    within: "slabTake",
     reason: "FREE was read by a load of eight bytes: an atomic one, but of another size than the store it sees",
   },
   {

@@ -1,14 +1,14 @@
 /** Cases of malloc: size classes made by several threads at once, frees by threads without a handle, whole pages. */
 // Each script is written where its case uses it.
 /* oxlint-disable unicorn/consistent-function-scoping */
-import { call, post, take, type Exports, type Run } from "./script.ts";
+import { call, changed, post, take, type Exports, type Run } from "./script.ts";
 import { layout } from "../layout/layout.ts";
 import { heir, need, PAGES, sound, type Context, type CoreCase, type Part, type View } from "./parts.ts";
 
 const CLASS_POOLS = layout("HEAP_CLASS_POOLS");
 const SIZE_CLASSES = layout("SIZE_CLASSES");
 
-/** Wasm pages by which the memory may grow while the threads make their heap. */
+/** Wasm pages by which the memory may grow while the threads make their heap, unless a case says otherwise. */
 const ROOM = 4;
 
 /** A block of a class whose slab has few elements. */
@@ -22,8 +22,9 @@ const HEAP_WORD = 16;
 interface Shape {
   /** The class of SMALL has a reserve of one block. */
   readonly reserved?: boolean;
-  /** The first calls of the threads make the heap. */
+  /** The first calls of the threads make the heap, and the memory may grow by so many Wasm pages meanwhile. */
   readonly bare?: boolean;
+  readonly room?: number;
   /** Sizes of blocks that thread a has from the setup on. */
   readonly held?: readonly number[];
   /** Takes all memory that is left in the setup, in blocks that stay. */
@@ -31,10 +32,10 @@ interface Shape {
 }
 
 const setup =
-  (count: number, { held = [], full = false, reserved = false, bare = false }: Shape) =>
+  (count: number, { held = [], full = false, reserved = false, bare = false, room = ROOM }: Shape) =>
   (cores: readonly Exports[], memory: DataView): Context => {
     memory.setUint32(8, PAGES, true);
-    memory.setUint32(12, bare ? PAGES + ROOM : PAGES, true);
+    memory.setUint32(12, bare ? PAGES + room : PAGES, true);
     if (bare) return { heap: 0, pool: 0, handles: [], elements: [], kept: [], maxNr: -1 };
     const core = cores[0]!;
     const heap = core["heap_create"]!(0, PAGES * 65536, PAGES * 16, 0);
@@ -154,6 +155,25 @@ export const mallocCases: readonly CoreCase[] = [
     fatal: 0,
     check: oneHeap,
   }),
+  // The memory grows once: thread a gets nothing if thread b had it. Then thread c makes the next heap where the last one was.
+  {
+    ...malloced("a heap is made and ended while another thread makes one", { bare: true, room: 1 }, [
+      bystander,
+      function* b() {
+        yield changed(HEAP_WORD, 0);
+        const heap = yield call("malloc_heap");
+        if (heap) yield call("heap_exit");
+        yield post("ended", 1);
+        return heap;
+      },
+      function* c() {
+        yield take("ended");
+        return yield call("malloc_heap");
+      },
+    ]),
+    pages: PAGES + 1,
+    check: ({ results: [, b, c] }) => (b && !c ? "thread c has no heap" : undefined),
+  },
   malloced("two threads make one class", {}, [(a) => malloc(a, SMALL), (b) => malloc(b, SMALL)], { check: allSucceed }),
   malloced("two threads make different classes", {}, [(a) => malloc(a, SMALL), (b) => malloc(b, 40)], {
     check: allSucceed,

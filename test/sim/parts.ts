@@ -64,6 +64,8 @@ export interface Shape {
   readonly sample?: number;
   /** Wasm pages by which the memory may grow. */
   readonly grows?: number;
+  /** Thread a's magazine has grown, by a bulk of so many elements that it has freed. */
+  readonly grown?: number;
 }
 
 export const PAGES = 2;
@@ -100,6 +102,7 @@ export function setup(
     grows = 0,
     reshaped = 0,
     sample = 0,
+    grown = 0,
   }: Shape,
 ) {
   return (cores: readonly Exports[], memory: DataView): Context => {
@@ -117,6 +120,11 @@ export function setup(
     for (let t = 0; t < joined; t++) {
       const some = Array.from({ length: warm }, () => need(cores[t]!["mempool_alloc"]!(handles[t]!), "mempool_alloc"));
       for (const element of some) cores[t]!["mempool_free"]!(handles[t]!, element);
+    }
+    if (grown) {
+      const array = cores[0]!["heap_scratch"]!();
+      need(cores[0]!["mempool_alloc_bulk"]!(handles[0]!, array, grown), "mempool_alloc_bulk");
+      for (let i = 0; i < grown; i++) cores[0]!["mempool_free"]!(handles[0]!, memory.getUint32(array + 4 * i, true));
     }
     if (reshaped) need(cores[joined - 1]!["mempool_reshape"]!(handles[joined - 1]!, reshaped, 8), "mempool_reshape");
     const all = Array.from({ length: held + kept + between }, () =>
@@ -168,6 +176,12 @@ export function* freeAll({ context, notes }: View, t: number, elements: readonly
   yield poke(array, elements);
   for (const element of elements) if (notes.includes(element)) notes.splice(notes.indexOf(element), 1);
   return yield call("mempool_free_all", context.handles[t]!, array, elements.length);
+}
+
+/** Trims the heap, and so the thread's magazine; then allocates and frees. */
+export function* trimThenAlloc(view: View, t: number): Part {
+  yield call("heap_trim");
+  return yield* allocAndFree(view, t);
 }
 
 /** Changes nothing. */

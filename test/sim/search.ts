@@ -73,7 +73,9 @@ export function search<C>(build: SimBuild, test: Case<C>, options: Options = {})
   let deaths = 0;
   let complete = false;
   const outcome = () => ({ schedules, cut, deaths, steps: machine.total, milliseconds: performance.now() - began });
-  while (!complete && schedules + cut < limit && performance.now() - began < milliseconds) {
+  // One schedule at least, also if the machine stalls just here.
+  const isOver = () => schedules + cut > 0 && performance.now() - began >= milliseconds;
+  while (!complete && schedules + cut < limit && !isOver()) {
     const { fault, whole } = machine.run(explorer);
     if (whole) schedules++;
     else cut++;

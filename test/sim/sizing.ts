@@ -99,6 +99,31 @@ function* heirOfBoxes(view: View): Part {
   return isFull ? 1 : OVER;
 }
 
+/** Passes elements of the host's to the reserve; returns how many it took. */
+function* fill({ context }: View, t: number, elements: readonly number[]): Part {
+  const array = yield call("heap_scratch");
+  yield poke(array, elements);
+  return yield call("mempool_box_fill", context.handles[t]!, array, elements.length);
+}
+
+/** Takes elements of the host's back; returns their sum. */
+function* drain({ context }: View, t: number, most: number): Part {
+  const array = yield call("heap_scratch");
+  const got = yield call("mempool_box_drain", context.handles[t]!, array, most);
+  let sum = 0;
+  for (let i = 0; i < (got < 0 ? ~got : got); i++) sum += yield look(array + 4 * i);
+  return sum;
+}
+
+/** Takes a box of the reserve and frees it. OVER: it was empty. */
+function* takeFull(view: View, t: number): Part {
+  const box = yield call("mempool_alloc", view.context.handles[t]!);
+  if (!box) return 0;
+  view.notes.push(box);
+  const element = yield look(box);
+  return (yield* freeBox(view, t, box)) || (element ? 1 : OVER);
+}
+
 /** Frees all outstanding boxes as the host does; then the heap must be sound. */
 function hosted({ cores, context, notes, ...run }: Run<Context>): string | void {
   for (const box of [...notes.flat(), ...context.kept]) {
@@ -121,7 +146,8 @@ function hostedAfterDeath(run: Run<Context>): string | void {
     if (result === NOT_STORED) core["mempool_box_free"]!(handle, box, 0);
     else if (result !== 0) return `free of ${box}: ${result}`;
   }
-  for (let box = 0; (box = core["mempool_box_surplus"]!(handle));) core["mempool_box_free"]!(handle, box, 0);
+  const array = core["heap_scratch"]!();
+  while (core["mempool_box_drain"]!(handle, array, 4));
   return sound(run, 1);
 }
 
@@ -299,6 +325,69 @@ export const sizing: readonly CoreCase[] = [
       { minNr: 1, maxNr: 2, size: 4, backend: HOST },
       [(a) => fillAndFree(a, 0), heirOfBoxes],
       { fatal: 0 },
+    ),
+    check: (run) => {
+      if (run.results[1] === OVER) return "an empty box in the reserve";
+      return run.deaths.length ? hostedAfterDeath(run) : hosted(run);
+    },
+  },
+  {
+    ...ofHost("a host fills the reserve while another takes from it", { minNr: 2, maxNr: 4 }, [
+      (a) => fill(a, 0, [1, 10]),
+      (b) => takeFull(b, 1),
+    ]),
+    check: (run) => (run.results[1] === OVER ? "an empty box in the reserve" : hosted(run)),
+  },
+  ofHost("two fill the reserve", { minNr: 2, maxNr: 2 }, [(a) => fill(a, 0, [1, 10]), (b) => fill(b, 1, [100])]),
+  ofHost("a host fills the reserve while another closes the pool", { minNr: 2, maxNr: 4 }, [
+    (a) => fill(a, 0, [1, 10]),
+    (b) => exit(b, 1),
+  ]),
+  {
+    ...ofHost("two take back what the reserve has above minNr", { minNr: 2, maxNr: 4 }, [
+      function* a(view) {
+        yield* fill(view, 0, [1, 10]);
+        yield* resize(view, 0, 0);
+        yield post("smaller", 1);
+        return yield* drain(view, 0, 2);
+      },
+      function* b(view) {
+        yield take("smaller");
+        return yield* drain(view, 1, 2);
+      },
+    ]),
+    check: (run) => {
+      const { cores, context, results: sums } = run;
+      const sum = Number(sums[0]) + Number(sums[1]);
+      const left = cores[0]!["mempool_curr_nr"]!(context.handles[0]!);
+      return sum + left * 10 < 11 || ![0, 1, 10, 11].includes(sum) ? `got ${sums.join()}, ${left} left` : hosted(run);
+    },
+  },
+  {
+    ...usual(
+      "death of a host that fills the reserve",
+      { minNr: 2, maxNr: 4, size: 4, backend: HOST },
+      [(a) => fill(a, 0, [1, 10]), heirOfBoxes],
+      { fatal: 0 },
+    ),
+    check: (run) => {
+      if (run.results[1] === OVER) return "an empty box in the reserve";
+      return run.deaths.length ? hostedAfterDeath(run) : hosted(run);
+    },
+  },
+  {
+    ...usual(
+      "death of a host that takes back what the reserve has above minNr",
+      { minNr: 2, maxNr: 4, size: 4, backend: HOST },
+      [
+        function* a(view) {
+          yield* fill(view, 0, [1, 10]);
+          yield* resize(view, 0, 0);
+          return yield* drain(view, 0, 2);
+        },
+        heirOfBoxes,
+      ],
+      { fatal: 0, mode: { preemptions: 1 } },
     ),
     check: (run) => {
       if (run.results[1] === OVER) return "an empty box in the reserve";

@@ -461,18 +461,22 @@ describe("a million turns of a loop make no garbage", () => {
     };
     for (let i = 0; i < 20; i++) work(10_000);
     let collections = 0;
+    let grown = 0;
     const observer = new PerformanceObserver((list) => {
       const kinds = list.getEntries().map((entry) => (entry as unknown as { detail: { kind: number } }).detail.kind);
       collections += kinds.filter((kind) => kind === constants.NODE_PERFORMANCE_GC_MINOR).length;
     });
     observer.observe({ entryTypes: ["gc"] });
-    const before = process.memoryUsage().heapUsed;
-    work(1_000_000);
-    const grown = process.memoryUsage().heapUsed - before;
-    await sleep(5);
+    // The smallest object in each turn would be 12 MB. One collection may be due to earlier garbage. The compiler, a thread
+    // of its own, may come late.
+    for (let i = 0; i === 0 || grown >= 1_000_000 || collections > 1; i++) {
+      expect(i, `${grown} bytes, ${collections} collections`).toBeLessThan(20);
+      collections = 0;
+      const before = process.memoryUsage().heapUsed;
+      work(1_000_000);
+      grown = process.memoryUsage().heapUsed - before;
+      await sleep(5);
+    }
     observer.disconnect();
-    // The smallest object in each turn would be 12 MB. One collection may be due to earlier garbage.
-    expect(grown).toBeLessThan(1_000_000);
-    expect(collections).toBeLessThanOrEqual(1);
   });
 });

@@ -80,7 +80,7 @@ const compiler = ["cc", "gcc", "clang"].find((name) => spawnSync(name, ["--versi
 const noCompiler = compiler ? "" : " (skipped: there is no C compiler)";
 
 describe("layout", () => {
-  test.skipIf(!compiler && !process.env["CI"])(`is the C compiler's${noCompiler}`, { timeout: 120_000 }, () => {
+  test.skipIf(!compiler && !process.env["CI"])(`is the C compiler's${noCompiler}`, () => {
     if (!compiler) throw new Error("no C compiler: layouts were compared with nothing");
     const compare = (shapes: { struct: Shape[] }[]): void => {
       const lines = shapes.map((shape, n) => {

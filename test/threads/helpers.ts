@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach } from "vitest";
 import type * as Library from "../../src/index.ts";
+import { mapHeap } from "../../src/inspect.ts";
 
 interface Answer {
   readonly id: number;
@@ -64,10 +65,16 @@ afterEach(async () => {
 export const sleep = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Waits until the condition holds; fails after 5 s. */
+/** Milliseconds within which whatever must happen has happened, also on a machine that is busy, and stalls for seconds. */
+export const LATE = 60_000;
+
+/** Waits until the condition holds. */
 export async function until(isSo: () => boolean): Promise<void> {
-  for (let i = 0; !isSo(); i++) {
-    if (i === 500) throw new Error(`still not so after 5 s: ${isSo}`);
-    await sleep(10);
+  for (const end = performance.now() + LATE; !isSo(); await sleep(5)) {
+    if (performance.now() > end) throw new Error(`still not so after ${LATE} ms: ${isSo}`);
   }
 }
+
+/** Waits until so many calls, of all threads of a shared heap, wait for the pool's elements. */
+export const untilWaiting = ({ heap, name }: Library.Pool, count: number): Promise<void> =>
+  until(() => mapHeap(heap).pools.find((each) => each.name === name)!.waiting === count);

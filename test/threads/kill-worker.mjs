@@ -31,7 +31,7 @@ function doing(what, pool = -1) {
 const holderAt = (element) => BOARD.holders + (element >>> 3);
 
 function insist(what, call) {
-  for (let i = 0; i < 10_000; i++) {
+  for (const end = performance.now() + 60_000; performance.now() < end;) {
     const value = call();
     if (value) return value;
     // A thread has died with the lock, and must be reaped first.

@@ -1,7 +1,7 @@
 /**
  * Threads that end anywhere, in the middle of anything: their elements return, and the other threads continue.
  *
- *   KILLS         how many in all; 60
+ *   KILLS         how many in all; 40
  *   KILL_SEED     of the workers' choices; where they end is new every time
  *   KILL_WORKERS  at a time; 2
  */
@@ -21,7 +21,7 @@ import {
   type TestPool,
 } from "./stress-heap.ts";
 
-const kills = Number(process.env["KILLS"] ?? 60);
+const kills = Number(process.env["KILLS"] ?? 40);
 const seed = Number(process.env["KILL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const lanes = Number(process.env["KILL_WORKERS"] ?? 2);
 /** A label with this bit: the thread is about to free the element, or has just done so. */
@@ -275,5 +275,5 @@ test.each(kinds)(
     );
     expect(tally.lost).toBe(0);
   },
-  90_000 + kills * 1000,
+  400_000 + kills * 1000,
 );

@@ -100,7 +100,7 @@ const idleWord = new Int32Array(new SharedArrayBuffer(4));
  * that is new to the heap needs a page.
  */
 function insist(what, call) {
-  for (let i = 0; i < 2000; i++) {
+  for (let i = 0, end = performance.now() + 60_000; performance.now() < end; i++) {
     const value = call();
     if (value) return value;
     if (i >= 1000) Atomics.wait(idleWord, 0, 0, 1);

@@ -12,7 +12,7 @@ import {
   type SharedPool,
 } from "../../src/index.ts";
 import { drain, expectSound, freeAll, freeCode, MIB, take } from "../contract/helpers.ts";
-import { sleep, Thread, until } from "./helpers.ts";
+import { LATE, sleep, Thread, until, untilWaiting } from "./helpers.ts";
 
 type Kept = typeof globalThis & { pool: SharedPool; held: number[] };
 
@@ -32,7 +32,7 @@ async function threadWith(pool: Pool, options?: { withoutWaitAsync: boolean }): 
 /** This thread can allocate all elements of the pool. */
 async function expectAllHome(heap: Heap, pool: Pool, count: number): Promise<void> {
   const all: number[] = [];
-  while (all.length < count) all.push(await pool.allocAsync({ timeout: 5000 }));
+  while (all.length < count) all.push(await pool.allocAsync({ timeout: LATE }));
   expect(new Set(all).size).toBe(count);
   expect(pool.alloc()).toBe(0);
   freeAll(pool, all);
@@ -48,7 +48,7 @@ test("a blocked thread gets the element that another thread frees", async () => 
   let isDone = false;
   const waiting = thread.run(() => (globalThis as Kept).pool.allocWait());
   void waiting.then(() => (isDone = true));
-  await sleep(60);
+  await untilWaiting(pool, 1);
   expect(isDone).toBe(false);
   pool.free(held[1]!);
   expect(pool.alloc()).toBe(0);
@@ -71,15 +71,14 @@ test("a timeout and the pool's end wake a blocked thread", async () => {
     }
     return performance.now() - began;
   });
-  expect(took).toBeGreaterThanOrEqual(50);
-  expect(took).toBeLessThan(5000);
+  expect(took).toBeGreaterThanOrEqual(49);
   const calls = [
     thread.run(() => (globalThis as Kept).pool.allocWait()),
     thread.run(() => (globalThis as Kept).pool.allocBulkWait(new Uint32Array(2))),
     thread.run(() => (globalThis as Kept).pool.allocAsync()),
   ];
   const settled = Promise.allSettled(calls);
-  await sleep(30);
+  await untilWaiting(pool, 1);
   pool.exit();
   for (const each of await settled) expect(each).toMatchObject({ reason: { message: "ERR_CLOSED" } });
   // the last free ends the pool, in this thread too
@@ -99,7 +98,7 @@ test("a blocked bulk request makes way", async () => {
     (globalThis as Kept).pool.allocBulkWait(out);
     return [...out];
   });
-  await sleep(50);
+  await untilWaiting(pool, 6);
   const single = pool.allocAsync();
   freeAll(pool, held.slice(0, 5));
   // it has five of six elements, and one waiter is behind it
@@ -131,7 +130,7 @@ test("waiters of all threads and kinds are served in order", async () => {
     ["blocked 2", () => threads[2]!.run(() => (globalThis as Kept).pool.allocWait())],
   ] as const) {
     all.push(note(name, promise()));
-    await sleep(150);
+    await untilWaiting(pool, all.length);
   }
   expect(order).toEqual([]);
   pool.free(held);
@@ -155,14 +154,14 @@ const work = async (_: unknown, count: number): Promise<void> => {
     for (let i = 0; i < count; i++) {
       const mark = Math.trunc(Math.random() * 2 ** 31) * 2 + 1;
       const way = (i + seed) % 5;
-      if (way === 0 && seed === 0) await use(mine.allocWait({ timeout: 10_000 }), mark);
+      if (way === 0 && seed === 0) await use(mine.allocWait({ timeout: 60_000 }), mark);
       else if (way === 1) {
         const got = mine.alloc();
         if (got !== 0) await use(got, mark);
       } else if (way === 2 && seed === 0) {
-        await mine.allocBulkAsync(out, { timeout: 30_000 });
+        await mine.allocBulkAsync(out, { timeout: 60_000 });
         mine.freeBulk(out);
-      } else await use(await mine.allocAsync({ timeout: 30_000 }), mark);
+      } else await use(await mine.allocAsync({ timeout: 60_000 }), mark);
     }
   };
   // One waiter at a time blocks, so that no thread here sleeps while it holds another's element.
@@ -305,13 +304,13 @@ test("workers terminated at any moment stop no other thread", async () => {
         })
         .catch(() => {});
     }
-    for (let i = 0; i < 20; i++) pool.free(await pool.allocAsync({ timeout: 10_000 }));
+    for (let i = 0; i < 20; i++) pool.free(await pool.allocAsync({ timeout: LATE }));
     await sleep(Math.random() * 20);
     await Promise.all(threads.map((thread) => thread.terminate()));
   }
   await Promise.all(waits);
   const all: number[] = [];
-  while (all.length < 24) all.push(await pool.allocAsync({ timeout: 5000 }));
+  while (all.length < 24) all.push(await pool.allocAsync({ timeout: LATE }));
   expect(new Set(all).size).toBe(24);
   expect(pool.alloc()).toBe(0);
   pool.exit();
@@ -325,7 +324,7 @@ test("workers terminated at any moment stop no other thread", async () => {
 async function outputOf(program: string): Promise<string> {
   const code = program.replace("wasm-mempool", fileURLToPath(new URL("../../dist/index.js", import.meta.url)));
   const args = ["--input-type=module", "--eval", code];
-  return (await promisify(execFile)(process.execPath, args, { timeout: 10_000 })).stdout.trim();
+  return (await promisify(execFile)(process.execPath, args, { timeout: LATE })).stdout.trim();
 }
 
 test("a shared heap keeps no process alive", async () => {

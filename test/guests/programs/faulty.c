@@ -1,14 +1,22 @@
 /*
  * Writes past an element, writes after a free, frees twice, and leaks. Linked with the archive of debug heaps and compiled with
  * MEMPOOL_DEBUG, it hears of each, with file and line; without, the same source links the other archive, and hears of the
- * second free alone.
+ * second free alone. With MEMPOOL_CLOCK defined as tick(), it also hears for how long what is leaked has been held.
  */
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include "wasm_mempool.h"
 
 #define ADDRESS(pointer) ((mempool_address_t)(uintptr_t)(pointer))
 #define POINTER(address) ((volatile unsigned char *)(uintptr_t)(address))
+
+/* Milliseconds, by a clock that the program sets. */
+static double now = 1e12;
+
+#ifdef MEMPOOL_CLOCK
+static double tick(void) { return now; }
+#endif
 
 #ifdef MEMPOOL_DEBUG
 static void print_site(const char *what, mempool_address_t site) {
@@ -27,10 +35,14 @@ static void print_reports(void) {
 }
 
 static void print_leaks(mempool_address_t heap, mempool_t pool) {
-  uint32_t words[10];
+  uint32_t words[12];
+  double time;
   for (mempool_address_t at = 0; (at = heap_next_live(heap, pool, at, (uint32_t)-1));) {
     if (!debug_trace(at, ADDRESS(words))) continue;
-    printf("leak: %u bytes\n", (unsigned)words[1]);
+    memcpy(&time, words + 10, sizeof time);
+    printf("leak: %u bytes", (unsigned)words[1]);
+    if (time > 0) printf(", held for %.0f ms", now - time);
+    printf("\n");
     print_site("allocated", words[3]);
   }
 }
@@ -65,6 +77,7 @@ int main(void) {
 
   mempool_address_t kept[2];
   if (!mempool_alloc_bulk(pool, ADDRESS(kept), 2)) return 3; /* leaked: allocated */
+  now += 3200;
   print_leaks(heap, pool);
   return 0;
 }

@@ -67,7 +67,7 @@ export function prepare({ words, when, shared, pool: sharedPool, watched }) {
 function until(word, value) {
   const start = performance.now();
   while (Atomics.load(i32, word) !== value) {
-    if (performance.now() - start > 10_000) throw new Error("the other thread does not answer");
+    if (performance.now() - start > 60_000) throw new Error("the other thread does not answer");
   }
 }
 
