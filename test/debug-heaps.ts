@@ -27,6 +27,7 @@ const differs: Readonly<Record<string, readonly [reason: string, ...titles: stri
     [LONGER, "a heap has room for 10,000 pools"],
   ],
   order: [[LONGER, "is no reservation"]],
+  reclaim: [[LONGER, "allocs get the last page, also those"]],
   reshape: [
     [HELD, "new elements have the new size", "an earlier prefill has elements of the old size"],
     [HELD, "old and new elements can be freed in any order", "bad frees of old elements have their codes"],

@@ -140,8 +140,10 @@ for (const browser of browsers) {
         expect({ still, differing }).toEqual({ still: 0, differing: 0 });
         expect(slabs).toBeGreaterThan(0);
         expect(slabs).toBeLessThanOrEqual(rows * columns);
-        expect(slabs).toBeLessThan(whole);
+        // Of the largest the window has two rows, and both may come into sight.
+        if (rows > 2) expect(slabs).toBeLessThan(whole);
       }
+      expect(report["frames"].scroll16.rows).toBeGreaterThan(2);
     });
 
     test("on a phone's width the words beside a pool's name are fewer, and none is cut off", () => {

@@ -372,8 +372,8 @@ const mutants: readonly Mutant[] = [
     name: "reclaim serves before it searches the slabs",
     changes: [
       [
-        "      giveCached(m);\n      moved = true;",
-        "      giveCached(m);\n      if (THREADS && isWaiting(pool)) serve(m);\n      moved = true;",
+        "    if (changetype<usize>(m) && emptyMagazine(m)) moved = true;\n",
+        "    if (changetype<usize>(m) && emptyMagazine(m)) moved = true;\n    if (THREADS && changetype<usize>(m) && isWaiting(pool)) serve(m);\n",
       ],
       ["    if (changetype<usize>(m) && isWaiting(pool)) serve(m);\n", ""],
     ],
