@@ -1,10 +1,10 @@
 /**
  * Reclaim: memory that nobody uses goes back to pages, before an alloc, a resize or a create gives up.
  *
- * Returns this thread's cached elements of all pools, and what its magazines have grown into, recalls those of other threads, gives empty slabs and this
- * thread's spare arena chunks back to pages, and finishes pools and arenas that are over. All of it under the lock of
- * the heap's lists, which alloc, resize and trim only try (reclaim), and create and attach wait for, for a bounded time
- * (mayRetry).
+ * Returns this thread's cached elements of all pools, and what its magazines have grown into, recalls those of other
+ * threads, gives empty slabs and this thread's spare arena chunks back to pages, and finishes pools and arenas that are
+ * over. All of it under the lock of the heap's lists, which alloc, resize and trim only try (reclaim), and create and
+ * attach wait for, for a bounded time (mayRetry).
  *
  * Costs a look at each pool, at its slabs that have something to give, and at each arena.
  */
