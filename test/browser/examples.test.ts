@@ -72,12 +72,20 @@ for (const browser of browsers) {
     });
 
     test("tiles: all are drawn, although workers are killed", async () => {
-      const { errors, words, wrong, inside } = await open(browser, "tiles");
-      console.log(`${browser.name}, tiles: ${words}`);
-      expect(errors).toEqual([]);
-      expect(words).toMatch(/^160 of 160 tiles, [1-9]\d* killed, [1-9]\d* tiles begun again$/);
-      expect(wrong).toBe(0);
-      expect(inside).toBeGreaterThan(1000);
+      // Chromium lets a worker that is terminated end what it is doing, for up to two seconds: so it may well have finished its
+      // tile. On a page that stalls, each worker may be without one when it is killed: then the page is opened again.
+      const least = browser.name === "Chromium" ? 0 : 1;
+      let begunAgain = -1;
+      for (let tries = 5; tries && begunAgain < least; tries--) {
+        const { errors, words, wrong, inside } = await open(browser, "tiles");
+        console.log(`${browser.name}, tiles: ${words}`);
+        expect(errors).toEqual([]);
+        expect(words).toMatch(/^160 of 160 tiles, [1-9]\d* killed, \d+ tiles begun again$/);
+        expect(wrong).toBe(0);
+        expect(inside).toBeGreaterThan(1000);
+        begunAgain = Number(/(\d+) tiles begun/.exec(words)![1]);
+      }
+      expect(begunAgain).toBeGreaterThanOrEqual(least);
     });
 
     test("synth: keys sound, and their voices come back", async () => {
