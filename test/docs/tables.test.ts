@@ -4,6 +4,7 @@ import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { cases } from "../sim/cases.ts";
 import { matrix } from "../sim/matrix.ts";
+import { mutants } from "../sim/mutants.ts";
 import { sizing } from "../sim/sizing.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -122,6 +123,7 @@ const searched: Readonly<Record<string, readonly { readonly name: string }[]>> =
   "test/sim/cases.ts": cases.filter((one) => !sizing.includes(one)),
   "test/sim/sizing.ts": sizing,
   "test/sim/matrix.ts": matrix,
+  "test/sim/mutants.ts": mutants,
 };
 const files = new Map<string, TestFile>();
 
